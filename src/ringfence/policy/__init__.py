@@ -1,0 +1,1 @@
+"""The rule core: rules, packs, verdicts, and judging a deployment by them."""
