@@ -1,0 +1,1 @@
+"""What answers for a resource type: checks of inputs, synthetic outputs, invokes."""
