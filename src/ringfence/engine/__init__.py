@@ -1,0 +1,1 @@
+"""The embedded engine: it evaluates a program in process into a deployment."""
