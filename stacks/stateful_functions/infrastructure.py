@@ -1,0 +1,37 @@
+"""How the parts of the stack fit together."""
+
+from __future__ import annotations
+
+import pulumi
+from api import Api
+from artefacts import Artefacts
+from config import StatefulFunctionsSettings
+from observability import Observability
+from pulumi_azure_native import managedidentity, resources
+from sessions import Sessions
+from stackkit import Names
+
+__all__ = ["deploy"]
+
+
+def deploy(settings: StatefulFunctionsSettings) -> None:
+    """Register all resources and the stack's outputs."""
+    names = Names.of(settings)
+    group = resources.ResourceGroup(names("group"), location=settings.location, tags=settings.tags)
+    # An identity of its own exists before the app does, so that the app can read its code when it first starts.
+    identity = managedidentity.UserAssignedIdentity(
+        names("api"),
+        resource_group_name=group.name,
+        location=settings.location,
+        tags=settings.tags,
+    )
+    observability = Observability(names, settings, group)
+    sessions = Sessions(names, settings, group, identity, observability)
+    artefacts = Artefacts(names, settings, group, identity, observability)
+    api = Api(names, settings, group, identity, observability, sessions=sessions, artefacts=artefacts)
+
+    pulumi.export("resource_group", group.name)
+    pulumi.export("function_app", api.app.name)
+    pulumi.export("api_url", pulumi.Output.format("https://{0}/api", api.app.default_host_name))
+    pulumi.export("database_endpoint", sessions.account.document_endpoint)
+    pulumi.export("artefacts_url", artefacts.url)

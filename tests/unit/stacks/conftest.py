@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.unit.stacks.loading import load, set_stack, stack_config
+
+Settings = Callable[..., Any]
+
+
+@pytest.fixture
+def load_settings() -> Iterator[Settings]:
+    """Return what loads a stack's settings with changes: a value, or None for a key that is left out."""
+
+    def load_with(
+        stack: str, environment: str, changes: Mapping[str, str | None], secrets: tuple[str, ...] = ()
+    ) -> Any:
+        config = {
+            key: value for key, value in {**stack_config(stack, environment), **changes}.items() if value is not None
+        }
+        set_stack(stack, environment, config, list(secrets))
+        stackkit, settings = load(stack, "stackkit", "config")
+        model = next(item for name, item in vars(settings).items() if name.endswith("Settings") and name != "Settings")
+        return stackkit.load_settings(model)
+
+    yield load_with
+    pulumi.runtime.settings.reset_options()
+    pulumi.runtime.set_all_config({}, [])
