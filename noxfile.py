@@ -1,0 +1,106 @@
+# /// script
+# dependencies = ["nox>=2025.5"]
+# ///
+"""The sessions of ringfence: `python3 -m nox -l` lists them. Each sets up all that it needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["check"]
+
+ROOT = Path(__file__).parent
+# Compiled modules are kept: importing a provider SDK takes seconds without them.
+KEEP_COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}
+
+
+def install(session: nox.Session, requirements: str) -> None:
+    """Install a locked set of packages, then this project from its checkout."""
+    session.install("--require-hashes", "-r", f"requirements/{requirements}.txt")
+    # The build back end is in the locked set, so that nothing unlocked is fetched to build the checkout.
+    session.install("--no-deps", "--no-build-isolation", "-e", ".")
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Judge the reference stacks (or the projects named after `--`) and show the findings."""
+    install(session, "check")
+    session.run("ringfence", "check", *(session.posargs or ["stacks"]), env=KEEP_COMPILED)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run everything that must pass; words after `--` go to pytest."""
+    install(session, "dev")
+    session.run("pytest", *session.posargs, env=KEEP_COMPILED)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Measure which lines and branches the tests run.
+
+    Programs that hang are ended by an exception from outside, which a coverage tracer cannot stand: their tests run in
+    the session `tests` only.
+    """
+    install(session, "dev")
+    environment = KEEP_COMPILED | {"COVERAGE_FILE": str(Path(session.create_tmp()) / ".coverage")}
+    left_out = ("tests/unit/engine/test_errors.py", "tests/unit/engine/test_recovery.py", "tests/integration")
+    session.run("pytest", "--cov", "--cov-report=", *(f"--ignore={path}" for path in left_out), env=environment)
+    session.run("coverage", "report", env=environment)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and who imports whom."""
+    session.install("--require-hashes", "-r", "requirements/lint.txt")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", env={"PYTHONPATH": "src:policies"})
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, strictly; each reference stack on its own, since each has modules of the same names.
+
+    The provider SDKs are not installed: their 600 MB of generated modules take minutes to read and tell nothing.
+    """
+    install(session, "types")
+    session.run("mypy")
+    for stack in sorted(path.parent for path in ROOT.glob("stacks/*/Pulumi.yaml")):
+        with session.chdir(stack):
+            session.run("mypy", "--config-file", str(ROOT / "pyproject.toml"), ".", env={"MYPYPATH": ".."})
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure speed against Pulumi's own mocks, side by side in one run."""
+    install(session, "dev")
+    session.run("python", "-m", "bench", *session.posargs, env=KEEP_COMPILED)
+
+
+@nox.session(default=False)
+def lock(session: nox.Session) -> None:
+    """Resolve the requirements anew and write the locked files."""
+    session.install("uv")
+    for name, arguments in LOCKED.items():
+        session.run(
+            *("uv", "pip", "compile", *arguments),
+            *("--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url"),
+            *("--no-header", "--quiet"),
+            *(f"--output-file=requirements/{name}.txt", *session.posargs),
+        )
+
+
+LOCKED = {
+    "check": ["pyproject.toml", "--extra=azure", "--extra=aws", "--group=build"],
+    "lint": ["--group=lint"],
+    "types": ["pyproject.toml", "--group=build", "--group=types"],
+    "dev": ["pyproject.toml", "--extra=azure", "--extra=aws", "--group=dev"],
+}
+"""Locked set to what goes into it."""
