@@ -74,7 +74,7 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
     for stack in sorted(path.parent for path in ROOT.glob("stacks/*/Pulumi.yaml")):
         with session.chdir(stack):
-            session.run("mypy", "--config-file", str(ROOT / "pyproject.toml"), ".", env={"MYPYPATH": ".."})
+            session.run("mypy", "--config-file", str(ROOT / "pyproject.toml"), ".", env={"MYPYPATH": "..:app"})
 
 
 @nox.session(default=False)

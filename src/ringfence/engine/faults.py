@@ -75,6 +75,11 @@ def _message(error: BaseException) -> str:
         return f"{type(error).__name__}: {error.msg}{where}"
     text = str(error).strip()
     name = type(error).__name__
+    if isinstance(error, ImportError) and error.path:
+        # Where a library is installed differs from machine to machine, and the report must not.
+        text = text.removesuffix(f" ({error.path})")
+    if isinstance(error, ModuleNotFoundError) and error.name and "." not in error.name:
+        text += ". If the program needs it, install it into the environment that ringfence runs in"
     if name in _PLAIN and text:
         return text
     return f"{name}: {text}" if text else name

@@ -19,6 +19,7 @@ from ringfence.deployment import Deployment, ProgramError, SourceLine
 from ringfence.engine import host
 from tests.unit.engine.rehearsal import Thing, line_of, named, rehearse, rehearse_file
 
+INSTALL = ". If the program needs it, install it into the environment that ringfence runs in"
 HANGS = "The program did not end within 0.4 s. It hangs in a loop or waits for something that never comes."
 PRELUDE = """
 import asyncio, sys, time
@@ -151,7 +152,7 @@ Site("site")
         "Thing('b', ResourceOptions(custom_timeouts=3))  # line: here",
         "Expected custom_timeouts to be a CustomTimeouts object",
     ),
-    "an import": ("import not_there  # line: here", "ModuleNotFoundError: No module named 'not_there'"),
+    "an import": ("import not_there  # line: here", f"ModuleNotFoundError: No module named 'not_there'{INSTALL}"),
     "an imported name": ("from pulumi import not_there  # line: here", "ImportError: cannot import name 'not_there'"),
     "a syntax error": ("if True  # line: here", "SyntaxError: expected ':'"),
     "an indentation": ("def f():\npass  # line: here", "IndentationError: expected an indented block"),

@@ -440,7 +440,10 @@ def test_a_stand_in_ends_a_loop(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("1 / 0", "ZeroDivisionError: division by zero"),
-        ("import pulumi_nowhere", "ModuleNotFoundError: No module named 'pulumi_nowhere'"),
+        (
+            "import pulumi_nowhere",
+            "ModuleNotFoundError: No module named 'pulumi_nowhere'. If the program needs it, install it",
+        ),
         ("import json.nowhere", "ModuleNotFoundError: No module named 'json.nowhere'"),
         ("import json\njson.dupms(1)", "AttributeError: module 'json' has no attribute 'dupms'"),
         ("class Mine: pass\nMine().x", "AttributeError: 'Mine' object has no attribute 'x'"),
