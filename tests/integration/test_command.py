@@ -257,7 +257,6 @@ def test_colour_on_a_terminal(projects: Path, environment: dict[str, str], color
 
 
 def test_what_a_preview_does_not_know_can_be_made_to_block(tmp_path: Path) -> None:
-    pytest.importorskip("pulumi_azure_native")
     write_project(tmp_path, {"__main__.py": STORAGE})
     arguments = ("check", "--select", "ST02", "--format", "sarif")
 

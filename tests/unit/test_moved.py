@@ -12,8 +12,8 @@ from ringfence.moved import AZURE_NATIVE_MODULES, AZURE_NATIVE_TYPES
 @pytest.fixture(scope="module")
 def sdk() -> Path:
     spec = importlib.util.find_spec("pulumi_azure_native")
-    if spec is None or spec.origin is None:
-        pytest.skip("pulumi-azure-native is not installed")
+    assert spec is not None
+    assert spec.origin is not None
     return Path(spec.origin).parent
 
 

@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from tests.unit.stacks.loading import load
-
-pytest.importorskip("boto3", reason="the function's own dependency, stacks/decoupled_lambda/app/requirements.txt")
-
 from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
+
+from tests.unit.stacks.loading import load
 
 LOOK_UP = {
     "TableName": "results",
