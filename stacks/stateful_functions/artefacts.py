@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import pulumi
-from access import BuiltInRole, grant
-from blobs import container_url, keyless_account
 from config import StatefulFunctionsSettings
-from observability import Observability
 from pulumi_azure_native import managedidentity, resources, storage
 from stackkit import Names
+from stackkit.azure import (
+    BuiltInRole,
+    Observability,
+    PrivateLink,
+    PrivateNetwork,
+    container_url,
+    grant,
+    keyless_account,
+)
 
 __all__ = ["Artefacts"]
 
@@ -27,10 +33,21 @@ class Artefacts(pulumi.ComponentResource):
         group: resources.ResourceGroup,
         identity: managedidentity.UserAssignedIdentity,
         observability: Observability,
+        *,
+        private_network: PrivateNetwork | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("stateful_functions:artefacts:Artefacts", names("artefacts"), None, opts)
-        self.account = keyless_account(names, "data", settings, group, parent=self, protect=settings.is_prod)
+        self.account = keyless_account(
+            names,
+            "data",
+            settings,
+            group,
+            zone_redundant=settings.zone_redundant,
+            soft_delete_days=settings.soft_delete_days,
+            parent=self,
+            protect=settings.is_prod,
+        )
         self.container = storage.BlobContainer(
             names("artefacts"),
             resource_group_name=group.name,
@@ -41,6 +58,8 @@ class Artefacts(pulumi.ComponentResource):
         )
         self.url = container_url(self.account, self.container)
         self._expire(names, settings, group)
+        if private_network is not None:
+            private_network.connect("data", PrivateLink.BLOB, self.account.id, parent=self)
         grant(
             names("api-artefacts"),
             identity,

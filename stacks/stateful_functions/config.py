@@ -5,21 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from stackkit import Email, Settings
+from stackkit.azure import AzureSettings, Location
 
 __all__ = ["StatefulFunctionsSettings"]
 
 DAY = 24 * 60 * 60
 """Seconds."""
 
-Location = Annotated[str, Field(min_length=5, max_length=30, pattern=r"^[a-z][a-z0-9]*$")]
-"""An Azure region in its short form, for example `westeurope`."""
-
 Origin = Annotated[str, Field(pattern=r"^https://[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?$")]
 """A web origin. The pattern leaves no room for `*`."""
 
 
-class StatefulFunctionsSettings(Settings):
+class StatefulFunctionsSettings(AzureSettings):
     """All that can be set."""
 
     workload: Annotated[
@@ -31,10 +28,6 @@ class StatefulFunctionsSettings(Settings):
             description="Short name that all resource names begin with; a storage account's has 24 characters in all.",
         ),
     ]
-    location: Annotated[
-        Location,
-        Field(alias="azure-native:location", description="Azure region of all resources, in its short form."),
-    ]
     secondary_location: Annotated[
         Location | None,
         Field(description="Second Azure region of the database; leave it out for one region."),
@@ -43,7 +36,6 @@ class StatefulFunctionsSettings(Settings):
         bool,
         Field(description="Whether plan, database and storage are spread over zones; the region must have them."),
     ] = False
-    alert_email: Annotated[Email, Field(description="Address that alerts are sent to.")]
 
     python_version: Annotated[
         Literal["3.11", "3.12", "3.13"],
@@ -90,12 +82,6 @@ class StatefulFunctionsSettings(Settings):
         int,
         Field(ge=7, le=365, description="Days that a deleted artefact can be brought back."),
     ] = 7
-
-    log_days: Annotated[int, Field(ge=30, le=730, description="Days that logs are kept.")] = 30
-    log_daily_gb: Annotated[
-        int,
-        Field(ge=1, le=100, description="Most GB of logs a day; what comes after is dropped."),
-    ] = 1
 
     @property
     def locations(self) -> tuple[str, ...]:

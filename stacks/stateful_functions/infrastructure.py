@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pulumi
-from api import Api
+from api import api
 from artefacts import Artefacts
 from config import StatefulFunctionsSettings
-from observability import Observability
 from pulumi_azure_native import managedidentity, resources
 from sessions import Sessions
 from stackkit import Names
+from stackkit.azure import Observability, PrivateNetwork
 
 __all__ = ["deploy"]
 
@@ -26,12 +26,22 @@ def deploy(settings: StatefulFunctionsSettings) -> None:
         tags=settings.tags,
     )
     observability = Observability(names, settings, group)
-    sessions = Sessions(names, settings, group, identity, observability)
-    artefacts = Artefacts(names, settings, group, identity, observability)
-    api = Api(names, settings, group, identity, observability, sessions=sessions, artefacts=artefacts)
+    private_network = PrivateNetwork(names, settings, group) if settings.private_network else None
+    sessions = Sessions(names, settings, group, identity, observability, private_network=private_network)
+    artefacts = Artefacts(names, settings, group, identity, observability, private_network=private_network)
+    functions = api(
+        names,
+        settings,
+        group,
+        identity,
+        observability,
+        sessions=sessions,
+        artefacts=artefacts,
+        private_network=private_network,
+    )
 
     pulumi.export("resource_group", group.name)
-    pulumi.export("function_app", api.app.name)
-    pulumi.export("api_url", pulumi.Output.format("https://{0}/api", api.app.default_host_name))
+    pulumi.export("function_app", functions.app.name)
+    pulumi.export("api_url", pulumi.Output.format("https://{0}/api", functions.app.default_host_name))
     pulumi.export("database_endpoint", sessions.account.document_endpoint)
     pulumi.export("artefacts_url", artefacts.url)

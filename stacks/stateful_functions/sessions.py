@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pulumi
 from config import StatefulFunctionsSettings
-from observability import Observability
 from pulumi_azure_native import cosmosdb, managedidentity, monitor, resources
 from stackkit import Names
+from stackkit.azure import Observability, PrivateLink, PrivateNetwork
 
 __all__ = ["Sessions"]
 
@@ -31,6 +31,8 @@ class Sessions(pulumi.ComponentResource):
         group: resources.ResourceGroup,
         identity: managedidentity.UserAssignedIdentity,
         observability: Observability,
+        *,
+        private_network: PrivateNetwork | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("stateful_functions:sessions:Sessions", names("sessions"), None, opts)
@@ -55,6 +57,8 @@ class Sessions(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        if private_network is not None:
+            private_network.connect("sessions", PrivateLink.COSMOS_SQL, self.account.id, parent=self)
         self._watch(observability)
         self.register_outputs({"endpoint": self.account.document_endpoint})
 
@@ -89,6 +93,7 @@ class Sessions(pulumi.ComponentResource):
             disable_local_auth=True,
             disable_key_based_metadata_write_access=True,
             minimal_tls_version=cosmosdb.MinimalTlsVersion.TLS12,
+            public_network_access=_access(settings),
             tags=settings.tags,
             opts=pulumi.ResourceOptions(parent=self, protect=settings.is_prod),
         )
@@ -154,3 +159,7 @@ class Sessions(pulumi.ComponentResource):
             aggregation=monitor.AggregationTypeEnum.MAXIMUM,
             parent=self,
         )
+
+
+def _access(settings: StatefulFunctionsSettings) -> cosmosdb.PublicNetworkAccess:
+    return cosmosdb.PublicNetworkAccess.DISABLED if settings.private_network else cosmosdb.PublicNetworkAccess.ENABLED

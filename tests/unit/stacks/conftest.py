@@ -6,7 +6,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.unit.stacks.loading import load, set_stack, stack_config
+from tests.unit.stacks.loading import load, set_stack, settings_model, stack_config
 
 Settings = Callable[..., Any]
 
@@ -22,9 +22,8 @@ def load_settings() -> Iterator[Settings]:
             key: value for key, value in {**stack_config(stack, environment), **changes}.items() if value is not None
         }
         set_stack(stack, environment, config, list(secrets))
-        stackkit, settings = load(stack, "stackkit", "config")
-        model = next(item for name, item in vars(settings).items() if name.endswith("Settings") and name != "Settings")
-        return stackkit.load_settings(model)
+        (stackkit,) = load(stack, "stackkit")
+        return stackkit.load_settings(settings_model(stack))
 
     yield load_with
     pulumi.runtime.settings.reset_options()

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pulumi
 import yaml
@@ -35,6 +36,14 @@ def load(stack: str, *modules: str) -> list[ModuleType]:
 
 def _is_of_a_stack(module: ModuleType) -> bool:
     return STACKS in Path(getattr(module, "__file__", None) or "/").parents
+
+
+def settings_model(stack: str) -> Any:
+    """Return the settings of a stack, the one model that its `config` defines."""
+    (config,) = load(stack, "config")
+    models = [item for item in vars(config).values() if isinstance(item, type) and item.__module__ == "config"]
+    (model,) = [item for item in models if hasattr(item, "model_validate")]
+    return model
 
 
 def stack_config(stack: str, environment: str) -> dict[str, str]:

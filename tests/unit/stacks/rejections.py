@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.unit.stacks.loading import STACKS, load
+from tests.unit.stacks.loading import STACKS, settings_model
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,7 @@ def full(stack: str, key: str) -> str:
 
 def fields(stack: str) -> dict[str, Any]:
     """Return the JSON schema of each setting by its key."""
-    (config,) = load(stack, "config")
-    model = next(item for name, item in vars(config).items() if name.endswith("Settings") and name != "Settings")
-    properties: dict[str, Any] = model.model_json_schema()["properties"]
+    properties: dict[str, Any] = settings_model(stack).model_json_schema()["properties"]
     return properties
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pulumi
-from config import StatefulFunctionsSettings
 from pulumi_azure_native import applicationinsights, monitor, operationalinsights, resources
-from stackkit import Names
+
+from ..naming import Names
+from .settings import AzureSettings
 
 __all__ = ["Observability"]
 
@@ -21,11 +22,11 @@ class Observability(pulumi.ComponentResource):
     def __init__(
         self,
         names: Names,
-        settings: StatefulFunctionsSettings,
+        settings: AzureSettings,
         group: resources.ResourceGroup,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("stateful_functions:observability:Observability", names("observability"), None, opts)
+        super().__init__("stackkit:azure:Observability", names("observability"), None, opts)
         self._names = names
         self._tags = settings.tags
         self._group = group
@@ -69,7 +70,6 @@ class Observability(pulumi.ComponentResource):
             tags=settings.tags,
             opts=child,
         )
-        self._alert_on_failed_requests()
         self.register_outputs({"workspace_id": self.workspace.id})
 
     def collect(
@@ -140,14 +140,15 @@ class Observability(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=parent),
         )
 
-    def _alert_on_failed_requests(self) -> None:
-        self.alert(
+    def alert_on_failed_requests(self, above: int, description: str) -> monitor.MetricAlert:
+        """Tell the owner when more than so many requests of all apps fail in five minutes."""
+        return self.alert(
             "failed-requests",
-            "The API fails: more than five requests in five minutes.",
+            description,
             resource_id=self.insights.id,
             namespace="microsoft.insights/components",
             metric="requests/failed",
-            above=5,
+            above=above,
             aggregation=monitor.AggregationTypeEnum.COUNT,
             parent=self,
         )

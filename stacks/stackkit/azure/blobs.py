@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pulumi
-from config import StatefulFunctionsSettings
 from pulumi_azure_native import resources, storage
-from stackkit import Names
+
+from ..naming import Names
+from .settings import AzureSettings
 
 __all__ = ["container_url", "keyless_account"]
 
@@ -13,14 +14,16 @@ __all__ = ["container_url", "keyless_account"]
 def keyless_account(
     names: Names,
     part: str,
-    settings: StatefulFunctionsSettings,
+    settings: AzureSettings,
     group: resources.ResourceGroup,
     *,
+    zone_redundant: bool,
+    soft_delete_days: int,
     parent: pulumi.Resource,
     protect: bool,
 ) -> storage.StorageAccount:
-    """Return an account for blobs, without keys, whose deleted blobs can be brought back."""
-    redundancy = storage.SkuName.STANDARD_ZRS if settings.zone_redundant else storage.SkuName.STANDARD_LRS
+    """Return an account for blobs, without keys, whose deleted blobs can be brought back for some days."""
+    redundancy = storage.SkuName.STANDARD_ZRS if zone_redundant else storage.SkuName.STANDARD_LRS
     account = storage.StorageAccount(
         names.compact(part),
         resource_group_name=group.name,
@@ -42,10 +45,15 @@ def keyless_account(
             sas_expiration_period="1.00:00:00",
             expiration_action=storage.ExpirationAction.LOG,
         ),
+        public_network_access=_access(settings),
+        network_rule_set=storage.NetworkRuleSetArgs(
+            default_action=storage.DefaultAction.DENY if settings.private_network else storage.DefaultAction.ALLOW,
+            bypass=storage.Bypass.AZURE_SERVICES,
+        ),
         tags=settings.tags,
         opts=pulumi.ResourceOptions(parent=parent, protect=protect),
     )
-    keep = storage.DeleteRetentionPolicyArgs(enabled=True, days=settings.soft_delete_days)
+    keep = storage.DeleteRetentionPolicyArgs(enabled=True, days=soft_delete_days)
     storage.BlobServiceProperties(
         names.compact(part),
         resource_group_name=group.name,
@@ -56,6 +64,10 @@ def keyless_account(
         opts=pulumi.ResourceOptions(parent=parent),
     )
     return account
+
+
+def _access(settings: AzureSettings) -> storage.PublicNetworkAccess:
+    return storage.PublicNetworkAccess.DISABLED if settings.private_network else storage.PublicNetworkAccess.ENABLED
 
 
 def container_url(account: storage.StorageAccount, container: storage.BlobContainer) -> pulumi.Output[str]:
