@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import pulumi
 from pulumi.runtime import config as pulumi_config
@@ -29,7 +30,8 @@ class Settings(BaseModel):
     too has the provider's own key as its alias, for example `aws:region`.
     """
 
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+    # Of the models that build upon each other only the one that is used is worth building.
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, defer_build=True)
 
     environment: Annotated[Environment, Field(description="What the stack is for; prod is held to stricter rules.")]
     workload: Annotated[
@@ -74,13 +76,14 @@ def load_settings(model: type[SettingsType]) -> SettingsType:
         SettingsError: a value is missing, of the wrong type, out of bounds or contradicts another one, or a key is
             not known. The message has one line for each, with the key, the value and what is allowed.
     """
-    fields = model.model_json_schema()["properties"]
-    values = {key: _read(key, schema) for key, schema in fields.items() if _raw(key) is not None}
+    fields = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+    values = {key: _read(key, annotation) for key, annotation in fields.items() if _raw(key) is not None}
     unknown = [f"{key} is not a setting of this stack" for key in _own_keys() if _short(key) not in fields]
     try:
         settings = model.model_validate(values)
     except ValidationError as error:
-        wrong = [_explain(detail, fields) for detail in error.errors()]
+        schemas = model.model_json_schema()["properties"]
+        wrong = [_explain(detail, schemas) for detail in error.errors()]
         raise SettingsError(_message(wrong + unknown)) from None
     if unknown:
         raise SettingsError(_message(unknown))
@@ -108,15 +111,26 @@ def _raw(key: str) -> Any:
     return pulumi_config.get_config(_full(key))
 
 
-def _read(key: str, schema: Mapping[str, Any]) -> Any:
+def _read(key: str, annotation: Any) -> Any:
     """Return a value as the model wants it: Pulumi hands everything over as text, and all but text is JSON."""
     raw = _raw(key)
-    if schema.get("type", "string") == "string" or not isinstance(raw, str):
+    if _is_text(annotation) or not isinstance(raw, str):
         return raw
     try:
         return json.loads(raw)
     except json.JSONDecodeError:
         return raw
+
+
+def _is_text(annotation: Any) -> bool:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _is_text(arguments[0])
+    if origin is Literal:
+        return all(isinstance(item, str) for item in arguments)
+    if origin in (Union, UnionType):
+        return any(_is_text(item) for item in arguments)
+    return annotation is str
 
 
 def _explain(error: Any, fields: Mapping[str, Any]) -> str:

@@ -37,6 +37,7 @@ __all__ = [
     "UnionType",
     "describe",
     "fields_of",
+    "homes_of",
     "resource_class",
     "result_class",
 ]
@@ -322,15 +323,34 @@ def method(token: str) -> Method | None:
     return Method(result, plain, frozenset(providers))
 
 
+def homes_of(token: str) -> list[str]:
+    """Return the names of Python modules that may define the type or the function of a token.
+
+    They are those that a package's root module has registered, so that it must be imported before.
+    """
+    package, _, rest = token.partition(":")
+    module = rest.partition(":")[0]
+    infos = [getattr(item, "mod_info", None) for item in rpc._RESOURCE_MODULES.get(f"{package}:{module}", ())]
+    homes = [info["fqn"] for info in infos if isinstance(info, dict)]
+    return list(dict.fromkeys(homes)) or _function_homes(package, module.partition("/")[0])
+
+
 def _function_homes(package: str, module: str) -> list[str]:
     """Return the names of Python modules that may hold the functions of a module of a package."""
     infos = [getattr(registered, "pkg_info", None) for registered in rpc._RESOURCE_PACKAGES.get(package, ())]
     roots = [info["fqn"] for info in reversed(infos) if isinstance(info, dict)]
     roots = roots or [f"pulumi_{package.replace('-', '_')}"]
     homes = list(roots) if module == "index" else []
-    for key, modules in rpc._RESOURCE_MODULES.items():
-        if key == f"{package}:{module}" or key.startswith(f"{package}:{module}/"):
-            infos = [getattr(registered, "mod_info", None) for registered in modules]
-            homes += [info["fqn"] for info in infos if isinstance(info, dict)]
+    # An SDK registers hundreds of modules, on import and never later: number and last one tell of any other.
+    table = rpc._RESOURCE_MODULES
+    for key in _registered_below(f"{package}:{module}", len(table), next(reversed(table), "")):
+        infos = [getattr(registered, "mod_info", None) for registered in table.get(key, ())]
+        homes += [info["fqn"] for info in infos if isinstance(info, dict)]
     homes += [f"{root}.{module}{suffix}" for root in roots for suffix in ("", "_")]
     return list(dict.fromkeys(homes))
+
+
+@lru_cache(maxsize=256)
+def _registered_below(prefix: str, registered: int, last: str) -> list[str]:
+    """Return the registered modules of this name and those that it holds, while so many are and this one the last."""
+    return [key for key in rpc._RESOURCE_MODULES if key == prefix or key.startswith(f"{prefix}/")]

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import dataclasses
 import inspect
 import itertools
 import random
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pulumi
 import pulumi.runtime._callbacks
 import pytest
+from google.protobuf.struct_pb2 import Struct
 from pulumi import _types as sdk_types
 from pulumi.output import _OutputData
 from pulumi.runtime import _context, settings, stack
@@ -24,6 +29,7 @@ from pulumi.runtime import resource_cycle_breaker as sdk_cycles
 from pulumi.runtime import rpc as sdk_rpc
 from pulumi.runtime._callbacks import _CallbackServicer
 from pulumi.runtime._serialization import _deserialize
+from pulumi.runtime.rpc_manager import RPCManager
 
 from ringfence.deployment import UNKNOWN
 from ringfence.engine import _pulumi_sdk as adapter
@@ -44,6 +50,16 @@ def test_written_against_this_version() -> None:
         (sdk_resource.create_urn, ["name", "type_", "parent", "project", "stack"]),
         (sdk_resource.register_resource, ["res", "ty", "name", "custom", "remote"]),
         (sdk_resource.read_resource, ["res", "ty", "name", "props", "opts"]),
+        (sdk_resource.serialize_property, ["value", "deps", "property_key"]),
+        (sdk_rpc.resolve_outputs, list(inspect.signature(adapter.properties.resolve_outputs).parameters)),
+        (sdk_rpc.resolve_outputs_due_to_exception, ["resolvers", "exn"]),
+        (sdk_rpc.serialize_properties, list(inspect.signature(adapter.properties.serialize_properties).parameters)),
+        (sdk_rpc.serialize_property, list(inspect.signature(adapter.properties.serialize_property).parameters)),
+        (sdk_rpc.contains_unknowns, ["val"]),
+        (stack.wait_for_rpcs, ["await_all_outstanding_tasks"]),
+        (RPCManager.do_rpc, ["self", "name", "rpc_function"]),
+        (pulumi.Output.from_input, ["val"]),
+        (pulumi.Output.all, ["args", "kwargs"]),
         (sdk_rpc.transfer_properties, ["res", "props", "custom"]),
         (sdk_types.unwrap_type, ["val"]),
         (pulumi.Output._from_data, ["data"]),
@@ -72,11 +88,26 @@ def test_settings_take_a_monitor_and_an_engine_and_live_in_the_context() -> None
     assert settings.ROOT.get() is None
 
 
-def test_an_rpc_is_handed_to_the_executor_in_a_wrapper_of_one_module() -> None:
-    wrapper = _context.wrap_with_context(lambda: 1)
+def test_all_that_hands_an_rpc_to_an_executor_wraps_it() -> None:
+    """A module that came to do so would run it on a thread."""
+    package = Path(pulumi.__file__).parent
+    wrapping = {path for path in package.rglob("*.py") if "import wrap_with_context" in path.read_text("utf-8")}
 
-    assert wrapper.__module__ == adapter._RPC_MODULE
-    assert wrapper() == 1
+    assert wrapping == {Path(str(module.__file__)) for module in adapter._CALLERS}
+
+
+def test_an_rpc_runs_in_line_and_in_one_task() -> None:
+    tasks: list[Any] = []
+
+    class Watching(EchoProvider):
+        def create(self, registration: Any) -> Any:
+            tasks.append((threading.current_thread(), len(asyncio.all_tasks())))
+            return super().create(registration)
+
+    rehearse(lambda: [Thing("one"), Thing("two")], Watching())
+
+    # One for the program, one for the stack's outputs, one for each registration that is under way.
+    assert tasks == [(threading.main_thread(), 4), (threading.main_thread(), 3)]
 
 
 @pytest.mark.parametrize("name", ["do_register", "do_read"])
@@ -175,15 +206,19 @@ def test_resources_take_only_resources_for_these_options(stand_in: bool) -> None
 def test_the_sdk_is_as_it_was_after_a_run() -> None:
     def state() -> list[Any]:
         owners = [
+            *((module, "wrap_with_context") for module in adapter._CALLERS),
             (sdk_resource, "_get_stack_trace"),
             (sdk_resource, "create_urn"),
-            (sdk_rpc, "transfer_properties"),
+            (sdk_resource, "serialize_property"),
+            *((sdk_rpc, name) for name in adapter.properties.__all__ if hasattr(sdk_rpc, name)),
+            (sdk_rpc, "contains_unknowns"),
             (sdk_types, "unwrap_type"),
+            (stack, "wait_for_rpcs"),
+            (RPCManager, "do_rpc"),
             (pulumi.log, "debug"),
             (pulumi.log, "error"),
             (pulumi.Alias, "__init__"),
-            (pulumi.Output, "__str__"),
-            (pulumi.Output, "_from_data"),
+            *((pulumi.Output, name) for name in ("__str__", "_from_data", "_track", "_untrack", "all", "from_input")),
             (stack.Stack, "output"),
             (pulumi.runtime._callbacks, "aio"),
             (sys.modules["pulumi.runtime.invoke"], "_invoke"),
@@ -203,66 +238,104 @@ class BoomError(Exception):
     pass
 
 
-VALUES: list[Any] = [3, "text", None, [1, {"a": None}], {"nested": {"deep": True}}]
-RESOLUTIONS = [
-    *itertools.product(VALUES, [True], [False, True], [None]),
-    (None, False, False, None),
-    (None, False, True, None),
-    ([1, pulumi.UNKNOWN], True, False, None),
-    ({"a": pulumi.UNKNOWN}, True, True, None),
-    (None, False, False, BoomError("failed")),
+class Sized(pulumi.CustomResource):
+    """A resource of a generated SDK, as far as its outputs go."""
+
+    @property
+    @pulumi.getter(name="maxSize")
+    def max_size(self) -> pulumi.Output[int]:
+        return pulumi.get(self, "max_size")  # type: ignore[no-any-return]
+
+
+SECRET = {sdk_rpc._special_sig_key: sdk_rpc._special_secret_sig}
+ANSWERS: list[dict[str, Any]] = [
+    {},
+    {"maxSize": 3.0, "other": "text"},
+    {"maxSize": None, "other": ""},
+    {"maxSize": sdk_rpc.UNKNOWN, "other": [1, {"a": None}], "unasked": 1},
+    {"maxSize": SECRET | {"value": 3}, "other": SECRET | {"value": sdk_rpc.UNKNOWN}},
+    {"other": [SECRET | {"value": "inner"}, sdk_rpc.UNKNOWN]},
+    {"other": {"nested": {"deep": [True, sdk_rpc.UNKNOWN]}}},
 ]
 
 
-@pytest.mark.parametrize(("value", "known", "secret", "failed"), RESOLUTIONS)
-@pytest.mark.parametrize("custom", [False, True])
+@pytest.mark.parametrize("failed", [None, BoomError("failed")])
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("keep_unknowns", [False, True])
+@pytest.mark.parametrize("typed", [False, True])
 def test_outputs_of_resources_behave_like_the_sdk_s_own(
-    value: Any, known: bool, secret: bool, failed: Exception | None, custom: bool
+    typed: bool, keep_unknowns: bool, answer: dict[str, Any], failed: Exception | None
 ) -> None:
     """Everything that can be asked of an output gives the same answer, and so does all that is derived from it."""
+    struct = Struct()
+    struct.update(answer)
 
-    async def look(transfer: Any) -> dict[str, Any]:
-        resource, other = (pulumi.Resource.__new__(pulumi.Resource) for _ in range(2))
-        resolvers = transfer(resource, {"urn": 1, "id": 2, "size": 3, "count": 4}, custom)
-        names = sorted(resolvers)
-        output = resource.__dict__["size"]
-        derived = {
+    async def look(rpc: Any) -> dict[str, Any]:
+        resource, other = pulumi.CustomResource.__new__(Sized), pulumi.CustomResource.__new__(Sized)
+        resource._name = "sized"
+        attributes = resource.__dict__
+        properties = dict.fromkeys(("urn", "id", "max_size", "maxSize", "other"), 1)
+        resolvers = rpc.transfer_properties(resource, properties, True)
+        early = {name: derived(attributes[name]) for name in ("max_size", "other")}
+        if failed is not None:
+            rpc.resolve_outputs_due_to_exception(resolvers, failed)
+        else:
+            rpc.resolve_outputs(resource, Struct(), struct, {"other": {other}}, resolvers, True, typed, keep_unknowns)
+        late = {name: derived(attributes[name]) for name in ("max_size", "other", "maxSize")}
+        found: dict[str, Any] = {"attributes": sorted(attributes)}
+        for when, group in {"early": early, "late": late}.items():
+            for name, items in group.items():
+                for what, item in items.items():
+                    found[f"{when} {name} {what}"] = [
+                        *[await ask(question) for question in (item.future, item.is_known, item.is_secret)],
+                        await ask(lambda of=item: item_resources(of, resource, other)),
+                    ]
+        settings.SETTINGS.outputs.clear()
+        return found
+
+    def derived(output: pulumi.Output[Any]) -> dict[str, pulumi.Output[Any]]:
+        return {
+            "itself": output,
             "applied": output.apply(lambda v: [v]),
             "with unknowns": output.apply(lambda v: type(v).__name__, run_with_unknowns=True),
             "all": pulumi.Output.all(output, 1),
             "secret": pulumi.Output.secret(output),
             "plain": pulumi.Output.unsecret(output),
-            "lifted": output["nested"],
         }
-        for name in names:
-            resolvers[name](value, known, secret, {other}, failed)
-        found: dict[str, Any] = {
-            "names": names,
-            "attributes": sorted(resource.__dict__),
-            "type": type(output),
-            "resources": failed is not None or await output.resources() == {resource, other},
-        }
-        for name, item in {"itself": output, **derived}.items():
-            found[name] = [await answer(ask) for ask in (item.future, item.is_known, item.is_secret)]
-        for name, item in derived.items():
-            found[f"{name} resources"] = failed is not None or name == "lifted" or await item.resources()
-            found[f"{name} resources"] = found[f"{name} resources"] is True or (
-                {resource, other} <= found[f"{name} resources"]
-            )
-        settings.SETTINGS.outputs.clear()
-        return found
 
-    async def answer(ask: Any) -> Any:
+    async def item_resources(output: pulumi.Output[Any], *known: pulumi.Resource) -> list[bool]:
+        resources = await output.resources()
+        return [resource in resources for resource in known]
+
+    async def ask(question: Any) -> Any:
         try:
-            return await ask()
+            return await question()
         except Exception as error:
             return type(error), str(error)
 
-    with contextlib.ExitStack() as context:
-        context.enter_context(quiet_loop())
-        own = asyncio.run(look(adapter._transfer_properties))
-        theirs = asyncio.run(look(sdk_rpc.transfer_properties))
+    def both() -> list[dict[str, Any]]:
+        settings.configure(settings.Settings(project="shop", stack="dev", dry_run=True))
+        return [asyncio.run(look(rpc)) for rpc in (adapter.properties, sdk_rpc)]
+
+    with quiet_loop():
+        own, theirs = contextvars.copy_context().run(both)
     assert own == theirs
+
+
+def test_a_value_that_is_not_of_its_type_fails_what_reads_it() -> None:
+    """The SDK fails the registration, whoever reads the value: only a provider's fault can bring it about."""
+
+    class Wrong(EchoProvider):
+        def create(self, registration: Any) -> Any:
+            return dataclasses.replace(super().create(registration), outputs={"maxSize": {"not": "a number"}})
+
+    def make(**options: Any) -> Sized:
+        return Sized("test:index:Sized", "sized", {"max_size": None, "maxSize": None}, **options)
+
+    assert rehearse(make, Wrong()).error is None
+    error = rehearse(lambda: pulumi.export("size", make().maxSize), Wrong()).error
+    assert error is not None
+    assert "expected a value of type `<class 'int'>`" in error.message
 
 
 @contextlib.contextmanager
@@ -292,7 +365,7 @@ def test_urns_made_at_once_are_those_of_the_sdk(
     name: str, type_: str, parent: str | None, project: str | None, stack_name: str | None
 ) -> None:
     async def both() -> tuple[str, str, set[Any]]:
-        own = adapter._create_urn(name, type_, parent, project, stack_name)
+        own = adapter.create_urn(name, type_, parent, project, stack_name)
         theirs = sdk_resource.create_urn(name, type_, parent, project, stack_name)
         data = await own._data
         assert isinstance(data, _OutputData)
@@ -300,7 +373,11 @@ def test_urns_made_at_once_are_those_of_the_sdk(
         settings.SETTINGS.outputs.clear()
         return result
 
-    own, theirs, resources = asyncio.run(both())
+    def here() -> tuple[str, str, set[Any]]:
+        settings.configure(settings.Settings(project="shop", stack="dev"))
+        return asyncio.run(both())
+
+    own, theirs, resources = contextvars.copy_context().run(here)
 
     assert own == theirs
     assert resources == set()
@@ -329,4 +406,5 @@ def test_dependencies_are_found_as_the_sdk_finds_them() -> None:
             sdk_cycles._add_dep(node, numbers.choice(nodes))
             sdk_cycles._add_dep(node, numbers.choice(nodes))
         pairs = list(itertools.product(nodes, nodes))
-        assert [adapter._reachable(*pair) for pair in pairs] == [sdk_cycles._reachable(*pair) for pair in pairs]
+        own = [adapter.properties.reachable(*pair) for pair in pairs]
+        assert own == [sdk_cycles._reachable(*pair) for pair in pairs]
