@@ -58,6 +58,7 @@ def test_written_against_this_version() -> None:
         (sdk_rpc.contains_unknowns, ["val"]),
         (stack.wait_for_rpcs, ["await_all_outstanding_tasks"]),
         (RPCManager.do_rpc, ["self", "name", "rpc_function"]),
+        (pulumi.ResourceOptions._copy, ["self"]),
         (pulumi.Output.from_input, ["val"]),
         (pulumi.Output.all, ["args", "kwargs"]),
         (sdk_rpc.transfer_properties, ["res", "props", "custom"]),
@@ -218,6 +219,7 @@ def test_the_sdk_is_as_it_was_after_a_run() -> None:
             (pulumi.log, "debug"),
             (pulumi.log, "error"),
             (pulumi.Alias, "__init__"),
+            (pulumi.ResourceOptions, "_copy"),
             *((pulumi.Output, name) for name in ("__str__", "_from_data", "_track", "_untrack", "all", "from_input")),
             (stack.Stack, "output"),
             (pulumi.runtime._callbacks, "aio"),
@@ -408,3 +410,13 @@ def test_dependencies_are_found_as_the_sdk_finds_them() -> None:
         pairs = list(itertools.product(nodes, nodes))
         own = [adapter.properties.reachable(*pair) for pair in pairs]
         assert own == [sdk_cycles._reachable(*pair) for pair in pairs]
+
+
+def test_options_are_copied_as_the_sdk_copies_them() -> None:
+    options = pulumi.ResourceOptions(protect=True, depends_on=[], aliases=[pulumi.Alias(name="old")])
+    options.__dict__["added"] = 1
+    own, theirs = adapter._copy_options(options), options._copy()
+
+    assert type(own) is type(theirs)
+    assert own.__dict__ == theirs.__dict__
+    assert own is not options

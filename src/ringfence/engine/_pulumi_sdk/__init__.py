@@ -16,6 +16,7 @@ length of a run, and why:
 - The outputs that a run waits for are a plain set: the SDK's takes a lock and two callbacks for each.
 - Plain values are not unwrapped, searched for unknowns or serialised by way of outputs and tasks. A URN made of plain
   strings is made at once.
+- Resource options, copied several times for each resource, are copied without the general protocol for copies.
 - Unwrapping a type annotation is remembered: the SDK does it for every value that it serialises.
 - An invoke's form is noted: an output may be unknown, a plain value may not.
 - Whether two resources depend on each other is found out without recursion: a chain of 1,000 would end in an error, and
@@ -150,6 +151,7 @@ def patched(hooks: Hooks) -> Iterator[None]:
         (pulumi.log, "debug", drop),
         (pulumi.log, "error", log_error),
         (pulumi.Alias, "__init__", make_alias),
+        (pulumi.ResourceOptions, "_copy", _copy_options),
         (pulumi.Output, "__str__", text_of_output),
         (pulumi.Output, "_from_data", staticmethod(outputs.from_data)),
         (pulumi.Output, "_track", lambda output: outputs.track(output)),
@@ -183,3 +185,9 @@ def _unknown_secret(getter: Callable[..., Any], undecrypted: frozenset[str]) -> 
         return getter(config, key, *args, **kwargs)
 
     return wrapper
+
+
+def _copy_options(options: pulumi.ResourceOptions) -> pulumi.ResourceOptions:
+    copied = object.__new__(type(options))
+    copied.__dict__.update(options.__dict__)
+    return copied

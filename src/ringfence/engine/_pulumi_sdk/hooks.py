@@ -82,11 +82,12 @@ class Hooks:
         """Whether a provider SDK gives the alias to all resources of a type: just another type of its package."""
         if not isinstance(alias, pulumi.Alias) or alias in self.aliases:
             return False
-        given = alias.type_
+        given: Any = alias.type_
         if not isinstance(given, str) or not given.startswith(package):
             return False
-        rest: tuple[Any, ...] = (alias.name, alias.parent, alias.stack, alias.project)
-        return all(part is ... for part in rest)
+        # No loop: it is asked up to 65 times for each resource.
+        rest: Any = alias
+        return rest.name is ... and rest.parent is ... and rest.stack is ... and rest.project is ...
 
 
 def caller_line(depth: int) -> SourceLine | None:

@@ -65,11 +65,17 @@ def output_of(future: asyncio.Future[_OutputData[Any]]) -> pulumi.Output[Any]:
     return output
 
 
+class _Settled(pulumi.Output[Any]):
+    """An output that was made of a plain value: it has its value already, and depends on nothing."""
+
+
 def resolved(value: Any) -> pulumi.Output[Any]:
-    """Return an output of a value that holds no unknown."""
+    """Return an output of a value that holds no output, no awaitable and no unknown."""
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     future.set_result(_OutputData(resources=set(), value=value, is_known=True, is_secret=False))
-    return output_of(future)
+    output: pulumi.Output[Any] = object.__new__(_Settled)
+    output._data = future
+    return output
 
 
 def create_urn(
@@ -130,17 +136,28 @@ class OutputPatches:
         if isinstance(value, pulumi.Output):
             self.untrack(value)
             return self.from_data(_unwrapped(value))
+        kind = type(value)
+        if value and kind in (list, tuple):
+            return self._combined(value, kind)
+        if value and kind is dict and all(type(key) in PLAIN for key in value):
+            keys = list(value)
+            return self._combined(value.values(), lambda values: dict(zip(keys, values, strict=True)))
         return _sdk_from_input(value)
 
     def all(self, *args: Any, **kwargs: Any) -> pulumi.Output[Any]:
         """Return an output of a list, or of a dictionary, with the values of all inputs."""
         if args and kwargs:
             return _sdk_all(*args, **kwargs)
-        inputs: Iterable[Any] = kwargs.values() if kwargs else args
+        if kwargs:
+            return self._combined(kwargs.values(), lambda values: dict(zip(kwargs, values, strict=True)))
+        return self._combined(args, list)
+
+    def _combined(self, inputs: Iterable[Any], shape: Callable[[list[Any]], Any]) -> pulumi.Output[Any]:
         items = [item if type(item) in PLAIN else self.from_input(item) for item in inputs]
-        shape: Callable[[list[Any]], Any] = (lambda values: dict(zip(kwargs, values, strict=True))) if kwargs else list
-        if not any(isinstance(item, pulumi.Output) for item in items):
-            return resolved(shape(items))
+        # Those that were made of plain values alone have their value already.
+        values = [item._data.result().value if type(item) is _Settled else item for item in items]
+        if not any(isinstance(item, pulumi.Output) for item in values):
+            return resolved(shape(values))
         return self.from_data(_gathered(items, shape))
 
     async def wait_for_rpcs(self, await_all_outstanding_tasks: bool = True) -> None:
