@@ -61,12 +61,19 @@ class TerminalReporter:
     def render(self, run: Run) -> str:
         """Return the whole report, with a line feed at its end."""
         lines: list[Text] = []
+        overview = _overview(run) if run.with_findings and len(run.results) > 1 else []
         for result in run.results:
             deployment = result.deployment
             body = self._findings(run, result) if run.with_findings else self._preview(run, deployment)
-            for block in (self._head(run, deployment), self._error(run, deployment), body, self._notes(deployment)):
-                if block:
-                    lines += [*block, Text()]
+            blocks = [block for block in (self._error(run, deployment), body, self._notes(deployment)) if block]
+            if overview and not blocks:
+                continue  # the table says it
+            if not blocks:
+                blocks = [[Text(f"Nothing to report: {_counts(summarise([result]))}.", "green")]]
+            for block in (self._head(run, deployment), *blocks):
+                lines += [*block, Text()]
+        if overview:
+            lines += [*overview, Text()]
         return self._write(lines + self._close(run))
 
     def _write(self, lines: Iterable[Text]) -> str:
@@ -122,8 +129,6 @@ class TerminalReporter:
             lines.append(Text(f"{columns}{title} ({len(section):,})", "bold"))
             for finding in section:
                 lines += self._finding(run, result.deployment, finding)
-        if not lines and result.deployment.ok:
-            lines.append(Text(f"Nothing to report: {_counts(summarise([result]))}.", "green"))
         return lines
 
     def _finding(self, run: Run, deployment: Deployment, finding: Finding) -> list[Text]:
@@ -246,6 +251,22 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Text]:
         )
         for number, row in enumerate((titles, *rows))
     ]
+
+
+def _overview(run: Run) -> list[Text]:
+    """Return a table with a line for each stack, so that none is overlooked between long ones."""
+    titles = ("Stack", "Mandatory", "Advisory", "Undecided", "Exempt", "Passed")
+    rows = []
+    for result in run.results:
+        summary = summarise([result])
+        mandatory = summary.of(Verdict.FAIL, Level.MANDATORY) + summary.of(Verdict.ERROR, Level.MANDATORY)
+        advisory = summary.of(Verdict.FAIL) + summary.of(Verdict.ERROR) - mandatory
+        counts = (mandatory, advisory, *(summary.of(item) for item in (Verdict.UNKNOWN, Verdict.EXEMPT, Verdict.PASS)))
+        deployment = result.deployment
+        failed = "" if deployment.ok else "  program failed"
+        name = f"{visible(deployment.project)} · {visible(deployment.stack)}"
+        rows.append((name, *(f"{number:,}" for number in counts[:-1]), f"{counts[-1]:,}{failed}"))
+    return _table(titles, rows)
 
 
 def _tree(resources: Sequence[Resource]) -> list[tuple[int, Resource]]:

@@ -105,9 +105,10 @@ high      mandatory  stacks/web/__main__.py:7  ST02 storage-minimum-tls
                      minimumTlsVersion is "TLS1_0".
                      Fix: Set minimum_tls_version="TLS1_2".
 
-queue · prod  stacks/queue
-
-Nothing to report: no failures, 1 passed.
+Stack         Mandatory  Advisory  Undecided  Exempt  Passed
+broken · dev  0          0         0          0       0  program failed
+web · dev     1          0         0          0       0
+queue · prod  0          0         0          0       1
 
 1 program failed, 1 mandatory failure, 1 passed · 3 stacks
 ringfence rules ST02 explains a rule.
