@@ -85,6 +85,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Draw the reference stacks' diagrams anew; with `-- --check` only say which are out of date."""
+    install(session, "check")
+    session.run("python", "-m", "docs.diagrams", *session.posargs, env=KEEP_COMPILED)
+
+
+@nox.session(default=False)
 def lock(session: nox.Session) -> None:
     """Resolve the requirements anew and write the locked files."""
     session.install("uv")

@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-__all__ = ["allow", "document", "service_role"]
+__all__ = ["allow", "deny", "document", "own", "service_role"]
 
 
 def allow(
@@ -23,9 +23,25 @@ def allow(
     return statement
 
 
+def deny(
+    actions: Sequence[str],
+    resources: Sequence[pulumi.Input[str]],
+    condition: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a statement that denies the actions on the resources under a condition."""
+    return allow(actions, resources, condition) | {"Effect": "Deny"}
+
+
 def document(statements: Sequence[Mapping[str, Any]]) -> pulumi.Output[str]:
     """Return a policy document of these statements, as JSON."""
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def own(service: str, region: str, rest: str) -> pulumi.Output[str]:
+    """Return the ARN of resources of this account in a region; `rest` is what follows the account."""
+    account = aws.get_caller_identity_output().account_id
+    partition = aws.get_partition_output().partition
+    return pulumi.Output.format("arn:{0}:{1}:{2}:{3}:{4}", partition, service, region, account, rest)
 
 
 def service_role(

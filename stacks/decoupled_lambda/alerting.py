@@ -50,11 +50,13 @@ class Alerting(pulumi.ComponentResource):
         parent: pulumi.Resource,
         above: float = 0,
         statistic: str = "Sum",
+        percentile: int | None = None,
         minutes: int = 5,
     ) -> aws.cloudwatch.MetricAlarm:
         """Return an alarm that fires while a metric is above a bound, looked at once in `minutes` minutes.
 
-        No data is good: these metrics are only written when something happens.
+        A percentile of the values is looked at instead of the statistic when one is given. No data is good: these
+        metrics are only written when something happens.
         """
         return aws.cloudwatch.MetricAlarm(
             self._names(part),
@@ -62,7 +64,8 @@ class Alerting(pulumi.ComponentResource):
             namespace=namespace,
             metric_name=metric,
             dimensions=dimensions,
-            statistic=statistic,
+            statistic=statistic if percentile is None else None,
+            extended_statistic=None if percentile is None else f"p{percentile}",
             period=minutes * 60,
             evaluation_periods=1,
             threshold=above,

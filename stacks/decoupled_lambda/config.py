@@ -16,10 +16,15 @@ DAY = 24 * 60 * 60
 DEAD_LETTER_RETENTION_DAYS = 14
 """The most that SQS allows. A message keeps its age when it is moved, so dead letters must be kept longer."""
 
-HANDLER_OVERHEAD_SECONDS = 5
-"""What a run needs beside the model: reading and writing the table, and the runtime's own start."""
+HANDLER_OVERHEAD_SECONDS = 10
+"""What a run needs beside the model: connecting, reading and writing the table, and making its clients.
+
+The function begins no message that it might not end in time. With less than this it would begin none at all.
+"""
 
 IMAGE = r"^[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/[a-z0-9][a-z0-9._/-]*@sha256:[0-9a-f]{64}$"
+
+Zone = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$")]
 
 InstanceType = Literal[
     "ml.m5.large",
@@ -44,6 +49,14 @@ class DecoupledLambdaSettings(Settings):
         str,
         Field(alias="aws:region", pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="AWS region of all resources."),
     ]
+    private_network: Annotated[
+        bool,
+        Field(description="Whether worker and model run in a network of their own, without a way to the internet."),
+    ] = False
+    availability_zones: Annotated[
+        tuple[Zone, ...],
+        Field(max_length=3, description="Zones of the private network, at least two."),
+    ] = ()
     alarm_email: Annotated[Email, Field(description="Address that alarms are sent to; it must confirm once.")]
 
     model_image: Annotated[
@@ -161,6 +174,21 @@ class DecoupledLambdaSettings(Settings):
             raise ValueError(
                 f"consumerConcurrency is {self.consumer_concurrency} and must be at most reservedConcurrency, "
                 f"{self.reserved_concurrency}: the queue would be throttled and good messages become dead letters"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_zones(self) -> Self:
+        """Refuse zones that the private network cannot be made of. SageMaker takes no fewer than two."""
+        zones = self.availability_zones
+        for zone in zones:
+            if zone[:-1] != self.region:
+                raise ValueError(f"availabilityZones names {zone} and must name zones of aws:region, {self.region}")
+            if zones.count(zone) > 1:
+                raise ValueError(f"availabilityZones names {zone} {zones.count(zone)} times and must name it once")
+        if self.private_network and len(zones) < 2:
+            raise ValueError(
+                f"availabilityZones names {len(zones)} zones and must name at least 2 when privateNetwork is true"
             )
         return self
 

@@ -6,6 +6,7 @@ import pulumi
 from alerting import Alerting
 from config import DecoupledLambdaSettings
 from messaging import Messaging
+from network import PrivateNetwork
 from results import Results
 from serving import Serving
 from stackkit import Names
@@ -20,8 +21,17 @@ def deploy(settings: DecoupledLambdaSettings) -> None:
     alerting = Alerting(names, settings)
     messaging = Messaging(names, settings, alerting)
     results = Results(names, settings, alerting)
-    serving = Serving(names, settings, alerting)
-    worker = Worker(names, settings, alerting, messaging=messaging, results=results, serving=serving)
+    private_network = PrivateNetwork(names, settings) if settings.private_network else None
+    serving = Serving(names, settings, alerting, private_network=private_network)
+    worker = Worker(
+        names,
+        settings,
+        alerting,
+        messaging=messaging,
+        results=results,
+        serving=serving,
+        private_network=private_network,
+    )
 
     pulumi.export("queue_url", messaging.queue.url)
     pulumi.export("queue_arn", messaging.queue.arn)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pulumi
 import pulumi_aws as aws
-from access import allow, document, service_role
+from access import allow, document, own, service_role
 from alerting import Alerting
 from config import DecoupledLambdaSettings
+from network import PrivateNetwork, Seat
 from pulumi_aws.appautoscaling import (
     PolicyTargetTrackingScalingPolicyConfigurationArgs as TargetTracking,
 )
@@ -36,6 +39,8 @@ class Serving(pulumi.ComponentResource):
         names: Names,
         settings: DecoupledLambdaSettings,
         alerting: Alerting,
+        *,
+        private_network: PrivateNetwork | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("decoupled_lambda:serving:Serving", names("serving"), None, opts)
@@ -49,7 +54,7 @@ class Serving(pulumi.ComponentResource):
             tags=settings.tags,
             opts=child,
         )
-        model = self._model(names, settings, logs)
+        model = self._model(names, settings, logs, private_network)
         configuration = aws.sagemaker.EndpointConfiguration(
             names("model"),
             production_variants=[
@@ -65,7 +70,7 @@ class Serving(pulumi.ComponentResource):
             tags=settings.tags,
             opts=child,
         )
-        errors = self._errors_alarm(endpoint_name, alerting)
+        errors = self._watch(settings, endpoint_name, alerting)
         self.endpoint = aws.sagemaker.Endpoint(
             names("model"),
             name=endpoint_name,
@@ -82,19 +87,26 @@ class Serving(pulumi.ComponentResource):
         names: Names,
         settings: DecoupledLambdaSettings,
         logs: aws.cloudwatch.LogGroup,
+        private_network: PrivateNetwork | None,
     ) -> aws.sagemaker.Model:
+        seat = None if private_network is None else private_network.seat("model", "Instances of the model")
+        before: list[pulumi.Resource] = []
+        if private_network is not None and seat is not None:
+            before.append(private_network.gateway("model-data", "s3", seat, [_read_weights(settings)]))
         role = service_role(
             names("model"),
             "sagemaker.amazonaws.com",
             "Lets SageMaker load one model and write its logs and metrics",
             tags=settings.tags,
             parent=self,
-            condition={"StringEquals": {"aws:SourceAccount": aws.get_caller_identity_output().account_id}},
+            # In this form alone; the guide says not to name a model or an endpoint (SageMaker developer guide,
+            # "Cross-service confused deputy prevention", SageMaker AI Inference).
+            condition={"ArnLike": {"aws:SourceArn": own("sagemaker", settings.region, "*")}},
         )
         policy = aws.iam.RolePolicy(
             names("model"),
             role=role.id,
-            policy=_model_policy(settings, logs),
+            policy=_model_policy(settings, logs, seat),
             opts=pulumi.ResourceOptions(parent=self),
         )
         return aws.sagemaker.Model(
@@ -105,18 +117,34 @@ class Serving(pulumi.ComponentResource):
                 image=settings.model_image,
                 model_data_url=settings.model_data_url,
             ),
+            vpc_config=None if seat is None else _vpc_config(seat),
             tags=settings.tags,
             # SageMaker tries the role out at once.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy, *before]),
         )
 
-    def _errors_alarm(self, endpoint_name: str, alerting: Alerting) -> aws.cloudwatch.MetricAlarm:
+    def _watch(
+        self, settings: DecoupledLambdaSettings, endpoint_name: str, alerting: Alerting
+    ) -> aws.cloudwatch.MetricAlarm:
+        """Set the alarms on the model and return the one that a new version must not raise."""
+        variant = {"EndpointName": endpoint_name, "VariantName": VARIANT}
+        microseconds = 1_000_000 * settings.inference_timeout_seconds
+        alerting.alarm(
+            "model-slow",
+            "One answer in twenty takes longer than half of inferenceTimeoutSeconds.",
+            namespace="AWS/SageMaker",
+            metric="ModelLatency",
+            dimensions=variant,
+            percentile=95,
+            above=microseconds / 2,
+            parent=self,
+        )
         return alerting.alarm(
             "model-errors",
             "The model answers with server errors. While a new version is rolled out, this rolls it back.",
             namespace="AWS/SageMaker",
             metric="Invocation5XXErrors",
-            dimensions={"EndpointName": endpoint_name, "VariantName": VARIANT},
+            dimensions=variant,
             minutes=1,
             parent=self,
         )
@@ -150,17 +178,18 @@ class Serving(pulumi.ComponentResource):
         )
 
 
-def _model_policy(settings: DecoupledLambdaSettings, logs: aws.cloudwatch.LogGroup) -> pulumi.Output[str]:
+def _model_policy(
+    settings: DecoupledLambdaSettings, logs: aws.cloudwatch.LogGroup, seat: Seat | None
+) -> pulumi.Output[str]:
     """Return what SageMaker may do for the model. The model itself has no network and gets no credentials."""
     partition = aws.get_partition_output().partition
-    bucket, key = settings.model_data_url.removeprefix("s3://").split("/", 1)
     registry, repository = settings.model_image.split("@", 1)[0].split("/", 1)
     image = pulumi.Output.format(
         "arn:{0}:ecr:{1}:{2}:repository/{3}", partition, settings.region, registry.split(".", 1)[0], repository
     )
     return document(
         [
-            allow(["s3:GetObject"], [pulumi.Output.format("arn:{0}:s3:::{1}/{2}", partition, bucket, key)]),
+            _read_weights(settings),
             allow(["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"], [image]),
             # The next two have no resource level permissions.
             allow(["ecr:GetAuthorizationToken"], ["*"]),
@@ -173,8 +202,46 @@ def _model_policy(settings: DecoupledLambdaSettings, logs: aws.cloudwatch.LogGro
                 ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
                 [logs.arn, pulumi.Output.format("{0}:*", logs.arn)],
             ),
+            *([] if seat is None else _join(settings, seat)),
         ]
     )
+
+
+def _read_weights(settings: DecoupledLambdaSettings) -> dict[str, Any]:
+    bucket, key = settings.model_data_url.removeprefix("s3://").split("/", 1)
+    partition = aws.get_partition_output().partition
+    return allow(["s3:GetObject"], [pulumi.Output.format("arn:{0}:s3:::{1}/{2}", partition, bucket, key)])
+
+
+def _join(settings: DecoupledLambdaSettings, seat: Seat) -> list[dict[str, Any]]:
+    """Return what puts the model's instances into the network (SageMaker developer guide, "host-vpc")."""
+    interfaces = own("ec2", settings.region, "network-interface/*")
+    return [
+        allow(["ec2:CreateNetworkInterface"], [interfaces, *seat.interface_arns]),
+        allow(
+            [
+                "ec2:CreateNetworkInterfacePermission",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DeleteNetworkInterfacePermission",
+            ],
+            [interfaces],
+        ),
+        # None of these has resource level permissions.
+        allow(
+            [
+                "ec2:DescribeDhcpOptions",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSubnets",
+                "ec2:DescribeVpcs",
+            ],
+            ["*"],
+        ),
+    ]
+
+
+def _vpc_config(seat: Seat) -> aws.sagemaker.ModelVpcConfigArgs:
+    return aws.sagemaker.ModelVpcConfigArgs(subnets=seat.subnet_ids, security_group_ids=[seat.group.id])
 
 
 def _safe_deployment(

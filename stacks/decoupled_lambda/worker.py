@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-from access import allow, document, service_role
+from access import allow, deny, document, own, service_role
 from alerting import Alerting
 from config import DecoupledLambdaSettings
 from messaging import Messaging
+from network import PrivateNetwork, Seat
 from results import Results
 from serving import Serving
 from stackkit import Names
@@ -31,6 +33,7 @@ class Worker(pulumi.ComponentResource):
         messaging: Messaging,
         results: Results,
         serving: Serving,
+        private_network: PrivateNetwork | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("decoupled_lambda:worker:Worker", names("worker"), None, opts)
@@ -41,6 +44,13 @@ class Worker(pulumi.ComponentResource):
             tags=settings.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
+        before: list[pulumi.Resource] = []
+        seat = None
+        if private_network is not None:
+            seat = private_network.seat("worker", "The function that takes requests from the queue")
+            ask, keep = _ask_model(serving), _keep_results(results)
+            before.append(private_network.interface("inference", "sagemaker.runtime", seat, [ask]))
+            before.append(private_network.gateway("results", "dynamodb", seat, [keep]))
         role = service_role(
             names("worker"),
             "lambda.amazonaws.com",
@@ -51,10 +61,17 @@ class Worker(pulumi.ComponentResource):
         policy = aws.iam.RolePolicy(
             names("worker"),
             role=role.id,
-            policy=_worker_policy(logs, messaging, results, serving),
+            policy=document(
+                [
+                    *_worker_statements(logs, messaging, results, serving),
+                    *([] if seat is None else _join(names, settings, seat)),
+                ]
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.function = self._function(names, settings, role, policy, logs, messaging, results, serving)
+        # Lambda tries the role out at once.
+        before.append(policy)
+        self.function = self._function(names, settings, role, logs, messaging, results, serving, seat, before)
         aws.lambda_.EventSourceMapping(
             names("worker"),
             event_source_arn=messaging.queue.arn,
@@ -68,7 +85,7 @@ class Worker(pulumi.ComponentResource):
             tags=settings.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self._watch(alerting)
+        self._watch(settings, alerting)
         self.register_outputs({"function_name": self.function.name})
 
     def _function(
@@ -76,11 +93,12 @@ class Worker(pulumi.ComponentResource):
         names: Names,
         settings: DecoupledLambdaSettings,
         role: aws.iam.Role,
-        policy: aws.iam.RolePolicy,
         logs: aws.cloudwatch.LogGroup,
         messaging: Messaging,
         results: Results,
         serving: Serving,
+        seat: Seat | None,
+        before: list[pulumi.Resource],
     ) -> aws.lambda_.Function:
         return aws.lambda_.Function(
             names("worker"),
@@ -110,12 +128,13 @@ class Worker(pulumi.ComponentResource):
                 system_log_level="WARN",
             ),
             tracing_config=aws.lambda_.FunctionTracingConfigArgs(mode="Active"),
+            vpc_config=None if seat is None else _vpc_config(seat),
             tags=settings.tags,
-            # Lambda tries the role out at once.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
 
-    def _watch(self, alerting: Alerting) -> None:
+    def _watch(self, settings: DecoupledLambdaSettings, alerting: Alerting) -> None:
+        function = {"FunctionName": self.function.name}
         for metric, meaning in (
             ("Errors", "The worker itself fails; a bad request alone would not count here."),
             ("Throttles", "The worker is called more often than reservedConcurrency allows."),
@@ -125,9 +144,30 @@ class Worker(pulumi.ComponentResource):
                 meaning,
                 namespace="AWS/Lambda",
                 metric=metric,
-                dimensions={"FunctionName": self.function.name},
+                dimensions=function,
                 parent=self,
             )
+        alerting.alarm(
+            "worker-slow",
+            "A run of the worker is close to functionTimeoutSeconds, where it would be broken off.",
+            namespace="AWS/Lambda",
+            metric="Duration",
+            dimensions=function,
+            statistic="Maximum",
+            above=0.9 * 1000 * settings.function_timeout_seconds,
+            parent=self,
+        )
+        alerting.alarm(
+            "worker-saturated",
+            "The queue keeps nearly all the runs busy that consumerConcurrency allows: more load would only wait.",
+            namespace="AWS/Lambda",
+            metric="ConcurrentExecutions",
+            dimensions=function,
+            statistic="Average",
+            above=0.9 * settings.consumer_concurrency,
+            minutes=15,
+            parent=self,
+        )
 
 
 def _source_code() -> pulumi.AssetArchive:
@@ -135,20 +175,52 @@ def _source_code() -> pulumi.AssetArchive:
     return pulumi.AssetArchive({path.name: pulumi.FileAsset(str(path)) for path in sorted(Path("app").glob("*.py"))})
 
 
-def _worker_policy(
+def _worker_statements(
     logs: aws.cloudwatch.LogGroup,
     messaging: Messaging,
     results: Results,
     serving: Serving,
-) -> pulumi.Output[str]:
-    return document(
-        [
-            allow(["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [messaging.queue.arn]),
-            allow(["sqs:SendMessage"], [messaging.dead_letters.arn]),
-            allow(["sagemaker:InvokeEndpoint"], [serving.endpoint.arn]),
-            allow(["dynamodb:GetItem", "dynamodb:PutItem"], [results.table.arn]),
-            allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.format("{0}:*", logs.arn)]),
-            # Tracing has no resource level permissions.
-            allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]),
-        ]
-    )
+) -> list[dict[str, Any]]:
+    return [
+        allow(["sqs:DeleteMessage", "sqs:GetQueueAttributes", "sqs:ReceiveMessage"], [messaging.queue.arn]),
+        allow(["sqs:SendMessage"], [messaging.dead_letters.arn]),
+        _ask_model(serving),
+        _keep_results(results),
+        allow(["logs:CreateLogStream", "logs:PutLogEvents"], [pulumi.Output.format("{0}:*", logs.arn)]),
+        # Tracing has no resource level permissions.
+        allow(["xray:PutTelemetryRecords", "xray:PutTraceSegments"], ["*"]),
+    ]
+
+
+def _ask_model(serving: Serving) -> dict[str, Any]:
+    return allow(["sagemaker:InvokeEndpoint"], [serving.endpoint.arn])
+
+
+def _keep_results(results: Results) -> dict[str, Any]:
+    return allow(["dynamodb:GetItem", "dynamodb:PutItem"], [results.table.arn])
+
+
+def _join(names: Names, settings: DecoupledLambdaSettings, seat: Seat) -> list[dict[str, Any]]:
+    """Return what puts the function into the network, for Lambda alone and not for the function's own code.
+
+    Facts: AWS Lambda developer guide, "Giving Lambda functions access to resources in an Amazon VPC". Deleting must
+    be allowed on all of the account's resources, it says, or a function may not get to its network.
+    """
+    create, delete = "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"
+    addresses = ["ec2:AssignPrivateIpAddresses", "ec2:UnassignPrivateIpAddresses"]
+    describe = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    interfaces = own("ec2", settings.region, "network-interface/*")
+    # The function's name ends in random characters, and the function is made after its role.
+    function = own("lambda", settings.region, f"function:{names('worker')}-*")
+    return [
+        allow([create], [interfaces, *seat.interface_arns]),
+        allow(addresses, [interfaces]),
+        allow([delete], [own("ec2", settings.region, "*/*")]),
+        # Neither of these has resource level permissions.
+        allow(describe, ["*"]),
+        deny([create, delete, *addresses, *describe], ["*"], {"ArnLike": {"lambda:SourceFunctionArn": function}}),
+    ]
+
+
+def _vpc_config(seat: Seat) -> aws.lambda_.FunctionVpcConfigArgs:
+    return aws.lambda_.FunctionVpcConfigArgs(subnet_ids=seat.subnet_ids, security_group_ids=[seat.group.id])

@@ -24,13 +24,18 @@ def api(
     artefacts: Artefacts,
     private_network: PrivateNetwork | None,
 ) -> FlexFunctions:
-    """Return the function app, which finds the database and the container by its environment."""
+    """Return the function app, which finds the database, the container and its limits in its environment."""
     observability.alert_on_failed_requests(5, "The API fails: more than five requests in five minutes.")
     environment: dict[str, pulumi.Input[str]] = {
         "COSMOS_ENDPOINT": sessions.account.document_endpoint,
         "COSMOS_DATABASE": sessions.database.name,
         "COSMOS_CONTAINER": sessions.container.name,
         "ARTEFACTS_URL": artefacts.url,
+        "SESSION_TTL_SECONDS": str(settings.session_ttl_seconds),
+        "INLINE_STATE_BYTES": str(settings.inline_state_kb * 1024),
+        "MAX_STATE_BYTES": str(settings.max_state_kb * 1024),
+        # A call waits for the database on a thread of its own; the worker has 32 at most.
+        "PYTHON_THREADPOOL_THREAD_COUNT": str(min(settings.http_concurrency, 32)),
     }
     return FlexFunctions(
         names,

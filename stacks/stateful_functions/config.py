@@ -12,6 +12,9 @@ __all__ = ["StatefulFunctionsSettings"]
 DAY = 24 * 60 * 60
 """Seconds."""
 
+COPIES_OF_A_STATE = 4
+"""What one call holds of a state at most: as it came, as text, as it is sent on, and a part of it while it is read."""
+
 Origin = Annotated[str, Field(pattern=r"^https://[a-z0-9-]+(\.[a-z0-9-]+)+(:[0-9]{1,5})?$")]
 """A web origin. The pattern leaves no room for `*`."""
 
@@ -61,6 +64,11 @@ class StatefulFunctionsSettings(AzureSettings):
         int,
         Field(ge=60, le=365 * DAY, description="Seconds that a session is kept after its last write."),
     ] = 7 * DAY
+    inline_state_kb: Annotated[
+        int,
+        Field(ge=1, le=256, description="KB of the largest state that is kept in the database; larger ones are blobs."),
+    ] = 64
+    max_state_kb: Annotated[int, Field(ge=1, le=16_384, description="KB of the largest state.")] = 4096
     container_throughput: Annotated[
         int,
         Field(
@@ -113,11 +121,27 @@ class StatefulFunctionsSettings(AzureSettings):
 
     @model_validator(mode="after")
     def check_retention(self) -> Self:
-        """Refuse artefacts that go before the session that names them."""
-        if self.artefact_days * DAY < self.session_ttl_seconds:
+        """Refuse artefacts that go before the session that names them, which is written a moment after them."""
+        needed = self.session_ttl_seconds // DAY + 1
+        if self.artefact_days < needed:
             raise ValueError(
-                f"artefactDays is {self.artefact_days} and must be at least {-(-self.session_ttl_seconds // DAY)}, "
+                f"artefactDays is {self.artefact_days} and must be at least {needed}, "
                 f"as sessionTtlSeconds is {self.session_ttl_seconds}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def check_sizes(self) -> Self:
+        """Refuse bounds that contradict each other, and states that an instance has no memory for."""
+        if self.inline_state_kb > self.max_state_kb:
+            raise ValueError(
+                f"inlineStateKb is {self.inline_state_kb} and must be at most maxStateKb, {self.max_state_kb}"
+            )
+        memory_mb = self.http_concurrency * self.max_state_kb * COPIES_OF_A_STATE // 1024
+        if memory_mb > self.instance_memory_mb // 2:
+            raise ValueError(
+                f"maxStateKb is {self.max_state_kb}: httpConcurrency {self.http_concurrency} times that may take "
+                f"{memory_mb} MB, and must take at most half of instanceMemoryMb, {self.instance_memory_mb // 2}"
             )
         return self
 

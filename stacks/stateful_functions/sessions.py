@@ -121,7 +121,17 @@ class Sessions(pulumi.ComponentResource):
                     automatic=True,
                     indexing_mode=cosmosdb.IndexingMode.CONSISTENT,
                     included_paths=[cosmosdb.IncludedPathArgs(path="/*")],
-                    excluded_paths=[cosmosdb.ExcludedPathArgs(path=path) for path in ("/state/*", '/"_etag"/?')],
+                    excluded_paths=[
+                        cosmosdb.ExcludedPathArgs(path=path)
+                        for path in ("/state/?", "/sha256/?", "/blob/?", '/"_etag"/?')
+                    ],
+                    # A tenant's sessions are listed in the order of their names.
+                    composite_indexes=[
+                        [
+                            cosmosdb.CompositePathArgs(path=path, order=cosmosdb.CompositePathSortOrder.ASCENDING)
+                            for path in ("/tenantId", "/sessionId")
+                        ]
+                    ],
                 ),
             ),
             options=cosmosdb.CreateUpdateOptionsArgs(

@@ -5,19 +5,24 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 __all__ = ["InvalidRequestError", "Model", "Request", "Results", "parse", "process"]
 
 logger = logging.getLogger(__name__)
+"""The function logs in JSON (its `LoggingConfig`): the runtime writes what `extra` holds as fields of the line."""
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class InvalidRequestError(ValueError):
     """A message is not a request. It is tried again like any failure and ends as a dead letter."""
+
+
+class OutOfTimeError(Exception):
+    """The run would be broken off before the message is done."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +56,15 @@ def parse(body: str) -> Request:
     """Return the request in a message body.
 
     Raises:
-        InvalidRequestError: the body is not JSON, or a field is missing or of the wrong type.
+        InvalidRequestError: the body is not JSON, or a field is missing or of the wrong type. The message holds
+            nothing of the body.
     """
     try:
-        data = json.loads(body)
+        data = json.loads(body, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         raise InvalidRequestError(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidRequestError("the body is nested too deeply") from error
     if not isinstance(data, dict):
         raise InvalidRequestError("the body is not a JSON object")
     request_id = data.get("request_id")
@@ -68,27 +76,50 @@ def parse(body: str) -> Request:
     return Request(request_id, features)
 
 
-def process(event: Mapping[str, Any], model: Model, results: Results) -> dict[str, list[dict[str, str]]]:
+def process(
+    event: Mapping[str, Any],
+    model: Model,
+    results: Results,
+    has_time: Callable[[], bool] = lambda: True,
+) -> dict[str, list[dict[str, str]]]:
     """Score every message of an SQS event and return those that failed, in the form that Lambda expects.
 
     SQS delivers a message at least once. A request that has a result already is not scored again; when two runs
-    score one request at the same time, the first result stays.
+    score one request at the same time, the first result stays. Messages that there is no more time for are handed
+    back untouched: a run that is broken off would hand back those that it had finished, too.
     """
     failed = []
     for record in event["Records"]:
-        message_id = record["messageId"]
+        fields = _fields(record)
         try:
-            _score(parse(record["body"]), model, results)
-        except Exception:
+            if not has_time():
+                raise OutOfTimeError("no time is left in this run")
+            _score(parse(record["body"]), model, results, fields)
+        except Exception as error:
             # One bad message must not fail its batch. The queue delivers it again, then moves it aside.
-            logger.exception("message failed", extra={"message_id": message_id})
-            failed.append({"itemIdentifier": message_id})
+            if isinstance(error, (InvalidRequestError, OutOfTimeError)):
+                logger.warning("message handed back", extra=fields | {"reason": str(error)})
+            else:
+                logger.exception("message failed", extra=fields)
+            failed.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failed}
 
 
-def _score(request: Request, model: Model, results: Results) -> None:
+def _score(request: Request, model: Model, results: Results, fields: Mapping[str, str]) -> None:
+    extra = {**fields, "request_id": request.request_id}
     if results.contains(request.request_id):
-        logger.info("request has a result already", extra={"request_id": request.request_id})
+        logger.info("request has a result already", extra=extra)
         return
     kept = results.add(request.request_id, model.predict(request.features))
-    logger.info("request scored" if kept else "another run was first", extra={"request_id": request.request_id})
+    logger.info("request scored" if kept else "another run was first", extra=extra)
+
+
+def _fields(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return what identifies a message, and how often it has been delivered: the last time, it is a dead letter."""
+    deliveries = record.get("attributes", {}).get("ApproximateReceiveCount", "unknown")
+    return {"message_id": record["messageId"], "deliveries": str(deliveries)}
+
+
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python reads and JSON does not know."""
+    raise InvalidRequestError(f"the body is not JSON: it holds {name}")

@@ -87,7 +87,9 @@ class FlexFunctions(pulumi.ComponentResource):
         )
         subnet = None
         if private_network is not None:
+            # The host asks for blobs alone, as long as no trigger needs queues or tables.
             before.append(private_network.connect("host", PrivateLink.BLOB, self.host.id, parent=self))
+            # Flex Consumption runs on Container Apps and takes subnets that are delegated to them.
             subnet = private_network.subnet(part, delegated_to="Microsoft.App/environments")
         self.app = self._app(
             identity,

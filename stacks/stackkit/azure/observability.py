@@ -100,12 +100,15 @@ class Observability(pulumi.ComponentResource):
         resource_id: pulumi.Input[str],
         namespace: str,
         metric: str,
-        above: float,
+        above: float | None = None,
+        below: float | None = None,
         aggregation: monitor.AggregationTypeEnum,
-        dimensions: Mapping[str, str] | None = None,
+        dimensions: Mapping[str, pulumi.Input[str]] | None = None,
         parent: pulumi.Resource,
     ) -> monitor.MetricAlert:
-        """Tell the owner when a metric is above a bound for five minutes; it is looked at every minute."""
+        """Tell the owner when a metric is above or below a bound for five minutes; it is looked at every minute."""
+        if (above is None) == (below is None):
+            raise ValueError(f"alert {part} needs one bound: above or below")
         return monitor.MetricAlert(
             self._names(part),
             resource_group_name=self._group.name,
@@ -122,11 +125,11 @@ class Observability(pulumi.ComponentResource):
                 all_of=[
                     monitor.MetricCriteriaArgs(
                         criterion_type="StaticThresholdCriterion",
-                        name="above",
+                        name="below" if above is None else "above",
                         metric_namespace=namespace,
                         metric_name=metric,
-                        operator=monitor.Operator.GREATER_THAN,
-                        threshold=above,
+                        operator=monitor.Operator.LESS_THAN if above is None else monitor.Operator.GREATER_THAN,
+                        threshold=below if above is None else above,
                         time_aggregation=aggregation,
                         dimensions=[
                             monitor.MetricDimensionArgs(name=name, operator="Include", values=[value])

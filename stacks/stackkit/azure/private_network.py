@@ -18,7 +18,7 @@ ADDRESSES = IPv4Network("10.20.0.0/20")
 
 
 class PrivateLink(Enum):
-    """What a private endpoint leads to: the sub-resource and the DNS zone that Azure documents for it."""
+    """What a private endpoint leads to: the sub-resource and the DNS zones that Azure documents for it."""
 
     BLOB = ("blob", "privatelink.blob.core.windows.net")
     FILE = ("file", "privatelink.file.core.windows.net")
@@ -26,17 +26,17 @@ class PrivateLink(Enum):
     SERVICE_BUS = ("namespace", "privatelink.servicebus.windows.net")
     KEY_VAULT = ("vault", "privatelink.vaultcore.azure.net")
     REGISTRY = ("registry", "privatelink.azurecr.io")
-    WORKSPACE = ("amlworkspace", "privatelink.api.azureml.ms")
+    WORKSPACE = ("amlworkspace", "privatelink.api.azureml.ms", "privatelink.notebooks.azure.net")
 
     @property
     def sub_resource(self) -> str:
         """Return the sub-resource, also called the group id."""
-        return self.value[0]
+        return str(self.value[0])
 
     @property
-    def zone(self) -> str:
-        """Return the name of the private DNS zone in the public cloud."""
-        return self.value[1]
+    def zones(self) -> tuple[str, ...]:
+        """Return the names of the private DNS zones in the public cloud."""
+        return tuple(self.value[1:])
 
 
 class PrivateNetwork(pulumi.ComponentResource):
@@ -56,7 +56,7 @@ class PrivateNetwork(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self._blocks = ADDRESSES.subnets(new_prefix=24)
         self._last: network.Subnet | None = None
-        self._zones: dict[PrivateLink, privatedns.PrivateZone] = {}
+        self._zones: dict[str, tuple[privatedns.PrivateZone, privatedns.VirtualNetworkLink]] = {}
         self.network = network.VirtualNetwork(
             names("network"),
             resource_group_name=group.name,
@@ -68,8 +68,18 @@ class PrivateNetwork(pulumi.ComponentResource):
         self._endpoints = self.subnet("endpoints")
         self.register_outputs({"network_id": self.network.id})
 
-    def subnet(self, part: str, *, delegated_to: str | None = None) -> network.Subnet:
-        """Add a subnet of 251 addresses, for one service alone when it is delegated to it."""
+    def subnet(
+        self,
+        part: str,
+        *,
+        delegated_to: str | None = None,
+        nat_gateway: network.NatGateway | None = None,
+    ) -> network.Subnet:
+        """Add a subnet of 251 addresses, for one service alone when it is delegated to it.
+
+        Nothing in it gets an outbound address by default. To a delegated subnet that does not apply: its service sees
+        to outbound connections (Azure Virtual Network, "Default outbound access").
+        """
         rules = network.NetworkSecurityGroup(
             self._names(f"{part}-rules"),
             resource_group_name=self._group.name,
@@ -89,6 +99,7 @@ class PrivateNetwork(pulumi.ComponentResource):
             address_prefix=str(next(self._blocks)),
             default_outbound_access=False,
             delegations=delegations,
+            nat_gateway=None if nat_gateway is None else network.SubResourceArgs(id=nat_gateway.id),
             network_security_group=network.NetworkSecurityGroupArgs(id=rules.id),
             opts=pulumi.ResourceOptions(parent=self, depends_on=before),
         )
@@ -101,9 +112,8 @@ class PrivateNetwork(pulumi.ComponentResource):
         resource_id: pulumi.Input[str],
         *,
         parent: pulumi.Resource,
-    ) -> network.PrivateEndpoint:
-        """Give a resource an address in the network, under its usual name."""
-        child = pulumi.ResourceOptions(parent=parent)
+    ) -> network.PrivateDnsZoneGroup:
+        """Give a resource an address in the network, and return what makes its usual name lead there."""
         endpoint = network.PrivateEndpoint(
             self._names(f"{part}-endpoint"),
             resource_group_name=self._group.name,
@@ -117,33 +127,33 @@ class PrivateNetwork(pulumi.ComponentResource):
                 )
             ],
             tags=self._settings.tags,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=parent),
         )
-        network.PrivateDnsZoneGroup(
+        zones = [(label, *self._zone(zone_part, name)) for label, zone_part, name in _labelled(link)]
+        return network.PrivateDnsZoneGroup(
             self._names(f"{part}-endpoint"),
             resource_group_name=self._group.name,
             private_endpoint_name=endpoint.name,
             private_dns_zone_group_name="default",
             private_dns_zone_configs=[
-                network.PrivateDnsZoneConfigArgs(name=link.sub_resource, private_dns_zone_id=self._zone(link).id)
+                network.PrivateDnsZoneConfigArgs(name=label, private_dns_zone_id=zone.id) for label, zone, _ in zones
             ],
-            opts=child,
+            # The network must ask the zones before anybody looks the name up.
+            opts=pulumi.ResourceOptions(parent=parent, depends_on=[asked for _, _, asked in zones]),
         )
-        return endpoint
 
-    def _zone(self, link: PrivateLink) -> privatedns.PrivateZone:
-        """Return the link's DNS zone, made once for all endpoints of its kind."""
-        if link not in self._zones:
-            part = f"{link.name.lower().replace('_', '-')}-zone"
+    def _zone(self, part: str, name: str) -> tuple[privatedns.PrivateZone, privatedns.VirtualNetworkLink]:
+        """Return a DNS zone and what makes the network ask it, made once for all endpoints of its kind."""
+        if name not in self._zones:
             zone = privatedns.PrivateZone(
                 self._names(part),
                 resource_group_name=self._group.name,
-                private_zone_name=link.zone,
+                private_zone_name=name,
                 location="global",
                 tags=self._settings.tags,
                 opts=self._child,
             )
-            privatedns.VirtualNetworkLink(
+            asked = privatedns.VirtualNetworkLink(
                 self._names(part),
                 resource_group_name=self._group.name,
                 private_zone_name=zone.name,
@@ -153,5 +163,13 @@ class PrivateNetwork(pulumi.ComponentResource):
                 tags=self._settings.tags,
                 opts=self._child,
             )
-            self._zones[link] = zone
-        return self._zones[link]
+            self._zones[name] = zone, asked
+        return self._zones[name]
+
+
+def _labelled(link: PrivateLink) -> list[tuple[str, str, str]]:
+    """Return for each DNS zone of a link its label in an endpoint's zone group, its resources' part and its name."""
+    part = f"{link.name.lower().replace('_', '-')}-zone"
+    first, *others = link.zones
+    labelled = [(link.sub_resource, part, first)]
+    return labelled + [(f"{link.sub_resource}-{i}", f"{part}-{i}", zone) for i, zone in enumerate(others, start=2)]

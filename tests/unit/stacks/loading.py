@@ -17,6 +17,11 @@ import yaml
 STACKS = Path(__file__).resolve().parents[3] / "stacks"
 
 
+def stack_names() -> list[str]:
+    """Return the names of the reference stacks."""
+    return sorted(path.parent.name for path in STACKS.glob("*/Pulumi.yaml"))
+
+
 @cache
 def load(stack: str, *modules: str) -> list[ModuleType]:
     """Return modules of a stack's folder, of its `app` folder or of the shared package, as its program imports them.

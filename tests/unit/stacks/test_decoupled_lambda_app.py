@@ -121,9 +121,51 @@ def test_the_longest_request_id() -> None:
     assert scoring.parse(json.dumps({"request_id": "a" * 64, "features": {"x": 1}})).request_id == "a" * 64
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ('{"request_id": "a", "features": {"x": NaN}}', "it holds NaN"),
+        ('{"request_id": "a", "features": {"x": -Infinity}}', "it holds -Infinity"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_what_python_would_read_and_json_does_not_know(body: str, told: str) -> None:
+    with pytest.raises(scoring.InvalidRequestError, match=told):
+        scoring.parse(body)
+
+
+def test_messages_that_there_is_no_time_for_are_handed_back_untouched(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    model, results, answers = Model(), Results(), iter([True, False, False])
+    records = [message(f"m{number}", {"request_id": f"r{number}", "features": {"x": number}}) for number in range(3)]
+    answer = scoring.process({"Records": records}, model, results, lambda: next(answers))
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
+    assert model.asked == [{"x": 0}]
+    assert [(record.message, getattr(record, "reason", None)) for record in caplog.records] == [
+        ("request scored", None),
+        ("message handed back", "no time is left in this run"),
+        ("message handed back", "no time is left in this run"),
+    ]
+
+
+def test_a_failure_says_which_message_how_often_and_why(caplog: pytest.LogCaptureFixture) -> None:
+    """The runtime writes these fields into the line of JSON."""
+    poison = {**message("m1", "{}"), "attributes": {"ApproximateReceiveCount": "4"}}
+    broken = {**message("m2", {"request_id": "b", "features": {"fail": 1}}), "attributes": {}}
+    run(Model(), Results(), poison, broken)
+    first, second = caplog.records
+
+    assert (first.levelname, first.message_id, first.deliveries) == ("WARNING", "m1", "4")  # type: ignore[attr-defined]
+    assert first.reason.startswith("request_id must be text")  # type: ignore[attr-defined]
+    assert (second.levelname, second.message_id, second.deliveries) == ("ERROR", "m2", "unknown")  # type: ignore[attr-defined]
+    assert second.exc_info is not None
+    assert second.exc_info[0] is TimeoutError
+
+
 def test_features_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     run(Model(), Results(), message("m1", {"request_id": "a", "features": {"x": 271828}}), message("m2", "{271828"))
 
-    assert [record.message for record in caplog.records] == ["request scored", "message failed"]
-    assert "271828" not in caplog.text
+    assert [record.message for record in caplog.records] == ["request scored", "message handed back"]
+    assert not [record for record in caplog.records if "271828" in str(vars(record))]

@@ -31,6 +31,7 @@ INSTANCES = (
     "one of ml.m5.large, ml.m5.xlarge, ml.m5.2xlarge, ml.c5.large, ml.c5.xlarge, ml.c5.2xlarge, ml.g4dn.xlarge, "
     "ml.g5.xlarge"
 )
+ZONES = "a list of 0 to 3 items, each text that matches ^[a-z]{2}(-[a-z]+)+-[0-9][a-z]$"
 RETENTIONS = "one of 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653"
 
 
@@ -54,6 +55,10 @@ BAD = [
     Bad("costCentre", None, COST_CENTRE),
     Bad("alarmEmail", "a@b", EMAIL),
     Bad("alarmEmail", None, EMAIL),
+    Bad("privateNetwork", "maybe", "true or false"),
+    Bad("availabilityZones", '["eu-central-1"]', ZONES),
+    Bad("availabilityZones", "eu-central-1a", ZONES),
+    Bad("availabilityZones", "[" + ", ".join(f'"eu-central-1{zone}"' for zone in "abcd") + "]", ZONES),
     Bad("modelImage", "123456789012.dkr.ecr.eu-central-1.amazonaws.com/scorer:latest", IMAGE),
     Bad("modelImage", None, IMAGE),
     Bad("modelDataUrl", "https://example.com/model.tar.gz", DATA),
@@ -112,8 +117,32 @@ CONTRADICTIONS = [
     Contradiction(
         "a batch that takes longer than the function may",
         "dev",
-        {"functionTimeoutSeconds": "54", "batchSize": "5", "inferenceTimeoutSeconds": "10"},
-        "functionTimeoutSeconds is 54 and must be at least 55: batchSize 5 times inferenceTimeoutSeconds 10 plus 5",
+        {"functionTimeoutSeconds": "59", "batchSize": "5", "inferenceTimeoutSeconds": "10"},
+        "functionTimeoutSeconds is 59 and must be at least 60: batchSize 5 times inferenceTimeoutSeconds 10 plus 10",
+    ),
+    Contradiction(
+        "a private network without zones",
+        "dev",
+        {"privateNetwork": "true"},
+        "availabilityZones names 0 zones and must name at least 2 when privateNetwork is true",
+    ),
+    Contradiction(
+        "a private network in one zone",
+        "prod",
+        {"availabilityZones": '["eu-central-1a"]'},
+        "availabilityZones names 1 zones and must name at least 2 when privateNetwork is true",
+    ),
+    Contradiction(
+        "a zone of another region",
+        "dev",
+        {"availabilityZones": '["eu-central-1a", "eu-west-1a"]'},
+        "availabilityZones names eu-west-1a and must name zones of aws:region, eu-central-1",
+    ),
+    Contradiction(
+        "one zone twice",
+        "prod",
+        {"availabilityZones": '["eu-central-1a", "eu-central-1a"]'},
+        "availabilityZones names eu-central-1a 2 times and must name it once",
     ),
     Contradiction(
         "an image of another region",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -11,12 +12,12 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 from botocore.stub import ANY, Stubber
 
-from tests.unit.stacks.loading import load
+from tests.unit.stacks.loading import STACKS, load
 
 LOOK_UP = {
     "TableName": "results",
     "Key": {"request_id": {"S": "a"}},
-    "ProjectionExpression": "request_id",
+    "ProjectionExpression": "expires_at",
     "ConsistentRead": True,
 }
 ASK = {
@@ -25,8 +26,25 @@ ASK = {
     "Accept": "application/json",
     "Body": b'{"x": 1}',
 }
-PUT = ("TableName", "Item", "ConditionExpression")
+PUT = ("TableName", "Item", "ConditionExpression", "ExpressionAttributeValues")
+CONDITION = {
+    "ConditionExpression": "attribute_not_exists(request_id) OR expires_at <= :now",
+    "ExpressionAttributeValues": {":now": {"N": "1000"}},
+}
 EVENT = {"Records": [{"messageId": "m1", "body": '{"request_id": "a", "features": {"x": 1}}'}]}
+
+
+class Context:
+    """What Lambda says of a run, and how many times it was asked."""
+
+    def __init__(self, *milliseconds: int) -> None:
+        self.left = list(milliseconds)
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.left.pop(0)
+
+
+PLENTY = 60_000
 
 
 @pytest.fixture
@@ -60,17 +78,47 @@ def test_a_request_is_scored_and_kept_with_its_end(function: tuple[Any, Stubber,
     results.add_response("get_item", {}, LOOK_UP)
     model.add_response("invoke_endpoint", answer(b'{"score": 0.5}'), ASK)
     item = {"request_id": {"S": "a"}, "prediction": {"S": '{"score": 0.5}'}, "expires_at": {"N": "1060"}}
-    condition = "attribute_not_exists(request_id)"
-    results.add_response("put_item", {}, {"TableName": "results", "Item": item, "ConditionExpression": condition})
+    results.add_response("put_item", {}, {"TableName": "results", "Item": item, **CONDITION})
 
-    assert handler.handle(EVENT, None) == {"batchItemFailures": []}
+    assert handler.handle(EVENT, Context(PLENTY)) == {"batchItemFailures": []}
 
 
 def test_a_request_with_a_result_is_not_scored(function: tuple[Any, Stubber, Stubber]) -> None:
     handler, _, results = function
-    results.add_response("get_item", {"Item": {"request_id": {"S": "a"}}}, LOOK_UP)
+    results.add_response("get_item", {"Item": {"expires_at": {"N": "1001"}}}, LOOK_UP)
 
-    assert handler.handle(EVENT, None) == {"batchItemFailures": []}
+    assert handler.handle(EVENT, Context(PLENTY)) == {"batchItemFailures": []}
+
+
+def test_a_result_that_has_expired_and_is_still_there_is_replaced(function: tuple[Any, Stubber, Stubber]) -> None:
+    handler, model, results = function
+    results.add_response("get_item", {"Item": {"expires_at": {"N": "1000"}}}, LOOK_UP)
+    model.add_response("invoke_endpoint", answer(b"2"), ASK)
+    item = {"request_id": {"S": "a"}, "prediction": {"S": "2"}, "expires_at": {"N": "1060"}}
+    results.add_response("put_item", {}, {"TableName": "results", "Item": item, **CONDITION})
+
+    assert handler.handle(EVENT, Context(PLENTY)) == {"batchItemFailures": []}
+
+
+@pytest.mark.parametrize(("left", "begun"), [(15_001, True), (15_000, False)])
+def test_a_message_is_begun_while_there_is_time_to_end_it(
+    function: tuple[Any, Stubber, Stubber], left: int, begun: bool
+) -> None:
+    """Two calls to the table of 3 s each, 2 s to connect to the model and the 7 s that it may take."""
+    handler, _, results = function
+    if begun:
+        results.add_response("get_item", {"Item": {"expires_at": {"N": "1001"}}}, LOOK_UP)
+    failures = [] if begun else [{"itemIdentifier": "m1"}]
+
+    assert {"batchItemFailures": failures} == handler.handle(EVENT, Context(left))
+
+
+def test_the_settings_leave_time_for_the_first_message(function: tuple[Any, Stubber, Stubber]) -> None:
+    """A run of one message gets its own inference timeout and the overhead; two seconds of it to make the clients."""
+    handler, _, _ = function
+    (config,) = load("decoupled_lambda", "config")
+
+    assert config.HANDLER_OVERHEAD_SECONDS >= 2 * handler.TABLE_SECONDS + handler.CONNECT_SECONDS + 2
 
 
 @pytest.mark.parametrize(
@@ -86,7 +134,7 @@ def test_a_write_that_is_refused(function: tuple[Any, Stubber, Stubber], code: s
     model.add_response("invoke_endpoint", answer(b"1"), ASK)
     results.add_client_error("put_item", code, expected_params=dict.fromkeys(PUT, ANY))
 
-    assert {"batchItemFailures": failures} == handler.handle(EVENT, None)
+    assert {"batchItemFailures": failures} == handler.handle(EVENT, Context(PLENTY))
 
 
 @pytest.mark.parametrize("body", [b"not json", b"NaN"])
@@ -95,7 +143,7 @@ def test_an_answer_that_is_not_json_fails_the_message(function: tuple[Any, Stubb
     results.add_response("get_item", {}, LOOK_UP)
     model.add_response("invoke_endpoint", answer(body), ASK)
 
-    assert handler.handle(EVENT, None) == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    assert handler.handle(EVENT, Context(PLENTY)) == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
 
 
 def test_an_endpoint_that_fails_is_not_hidden(function: tuple[Any, Stubber, Stubber]) -> None:
@@ -108,6 +156,16 @@ def test_an_endpoint_that_fails_is_not_hidden(function: tuple[Any, Stubber, Stub
 
 def test_a_call_waits_as_long_as_the_settings_say_and_once(function: tuple[Any, Stubber, Stubber]) -> None:
     handler, _, _ = function
-    config = handler._services()[0].client.meta.config
+    model, table = (service.client.meta.config for service in handler._services())
 
-    assert (config.read_timeout, config.retries["total_max_attempts"]) == (7, 1)
+    assert (model.connect_timeout, model.read_timeout) == (handler.CONNECT_SECONDS, 7)
+    assert table.connect_timeout + table.read_timeout == handler.TABLE_SECONDS
+    assert [config.retries["total_max_attempts"] for config in (model, table)] == [1, 1]
+
+
+def test_requirements_are_pinned_and_are_the_tested_versions() -> None:
+    lines = (STACKS / "decoupled_lambda" / "app" / "requirements.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+
+    assert set(pins) == {"boto3", "botocore"}
+    assert pins == {name: version(name) for name in pins}

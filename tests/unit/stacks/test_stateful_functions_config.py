@@ -64,6 +64,9 @@ BAD = [
     Bad("allowedOrigins", "https://app.example.com", ORIGINS),
     Bad("allowedOrigins", "[" + ", ".join(['"https://app.example.com"'] * 11) + "]", ORIGINS),
     Bad("sessionTtlSeconds", "-1", whole(60, YEAR)),
+    Bad("inlineStateKb", "257", whole(1, 256)),
+    Bad("maxStateKb", "16385", whole(1, 16_384)),
+    Bad("maxStateKb", "4 MB", whole(1, 16_384)),
     Bad("containerThroughput", "1500", whole(1000, 20_000) + " in steps of 1000"),
     Bad("throughputLimit", "-1", whole(1000, 100_000)),
     Bad("artefactDays", "0", whole(1, 400)),
@@ -88,8 +91,21 @@ CONTRADICTIONS = [
     Contradiction(
         "artefacts that go before their session",
         "dev",
-        {"sessionTtlSeconds": str(24 * 60 * 60 + 1), "artefactDays": "1"},
-        "artefactDays is 1 and must be at least 2, as sessionTtlSeconds is 86401",
+        {"sessionTtlSeconds": str(24 * 60 * 60), "artefactDays": "1"},
+        "artefactDays is 1 and must be at least 2, as sessionTtlSeconds is 86400",
+    ),
+    Contradiction(
+        "states that are too large for the database and for the API",
+        "dev",
+        {"inlineStateKb": "65", "maxStateKb": "64"},
+        "inlineStateKb is 65 and must be at most maxStateKb, 64",
+    ),
+    Contradiction(
+        "states that an instance has no memory for",
+        "dev",
+        {"maxStateKb": "4160", "httpConcurrency": "16", "instanceMemoryMb": "512"},
+        "maxStateKb is 4160: httpConcurrency 16 times that may take 260 MB, and must take at most half of "
+        "instanceMemoryMb, 256",
     ),
     Contradiction(
         "one instance over several zones",
@@ -151,6 +167,13 @@ def test_bounds_are_inclusive(load_settings: LoadSettings, key: str) -> None:
 @pytest.mark.parametrize("case", CONTRADICTIONS, ids=lambda case: case.label)
 def test_a_contradiction_is_refused(load_settings: LoadSettings, case: Contradiction) -> None:
     check_contradiction(load_settings, STACK, case)
+
+
+@pytest.mark.parametrize(("days", "seconds"), [("1", str(24 * 60 * 60 - 1)), ("2", str(24 * 60 * 60))])
+def test_artefacts_outlive_their_session(load_settings: LoadSettings, days: str, seconds: str) -> None:
+    settings = load_settings(STACK, "dev", {f"{STACK}:artefactDays": days, f"{STACK}:sessionTtlSeconds": seconds})
+
+    assert int(days) == settings.artefact_days
 
 
 def test_readme_names_every_setting() -> None:

@@ -1,0 +1,40 @@
+"""The services that the API uses, made in one place from the app's settings. They are logged in to as the app."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from azure.cosmos import CosmosClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.storage.blob import ContainerClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+__all__ = ["artefacts", "sessions"]
+
+CONNECT_SECONDS, READ_SECONDS, RETRIES, LONGEST_RETRY_SECONDS = 2, 10, 3, 10
+"""Far less than the host gives a call (`functionTimeout` in host.json), so that a caller is told what happened."""
+
+
+def sessions() -> Any:
+    """Return the client of the container of sessions, an `azure.cosmos.ContainerProxy`."""
+    client = CosmosClient(
+        os.environ["COSMOS_ENDPOINT"],
+        credential=DefaultAzureCredential(),
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retry_total=RETRIES,
+        retry_backoff_max=LONGEST_RETRY_SECONDS,
+    )
+    database = client.get_database_client(os.environ["COSMOS_DATABASE"])
+    return database.get_container_client(os.environ["COSMOS_CONTAINER"])
+
+
+def artefacts() -> Any:
+    """Return the client of the container of large states, an `azure.storage.blob.ContainerClient`."""
+    return ContainerClient.from_container_url(
+        os.environ["ARTEFACTS_URL"],
+        credential=DefaultAzureCredential(),
+        connection_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retry_total=RETRIES,
+    )
