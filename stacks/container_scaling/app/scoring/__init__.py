@@ -1,0 +1,1 @@
+"""Scores requests with a model, over HTTP."""
