@@ -1,0 +1,28 @@
+"""The services behind the app, found by the environment. Everything logs in as the app's identity."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any
+
+from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.servicebus import ServiceBusClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.storage.blob import ContainerClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+__all__ = ["container", "service_bus"]
+
+
+@cache
+def _credential() -> Any:
+    return DefaultAzureCredential()
+
+
+def service_bus() -> Any:
+    """Return a client of the Service Bus namespace."""
+    return ServiceBusClient(os.environ["SERVICE_BUS_NAMESPACE"], _credential())
+
+
+def container(variable: str) -> Any:
+    """Return a client of the blob container whose address an environment variable holds."""
+    return ContainerClient.from_container_url(os.environ[variable], credential=_credential())
