@@ -1,0 +1,1 @@
+"""Emulators of cloud services: each with two back ends where both exist."""
