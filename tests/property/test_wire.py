@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ringfence.deployment import UNKNOWN, Archive, Asset, ResourceReference, Secret, contains_unknown
-from ringfence.engine.wire import decode, dependencies_of, encode, output_value, with_output_values
+from ringfence.wire import decode, dependencies_of, encode, output_value, with_output_values
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
 KEYS = st.text(st.characters(exclude_categories=("Cs",)), max_size=10)

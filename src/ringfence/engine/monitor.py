@@ -34,8 +34,8 @@ from ringfence.engine.provider_table import DYNAMIC_PACKAGE, PROVIDER_PREFIX, Pr
 from ringfence.engine.requests import inherit, options_of, sources_of
 from ringfence.engine.transforms import CallBack, transform_invoke, transform_registration
 from ringfence.engine.urn import make_urn, package_of
-from ringfence.engine.wire import UNKNOWN_SENTINEL, decode, dependencies_of, encode, unknown_where_marked
 from ringfence.providers.interface import Created, Provider, Registration
+from ringfence.wire import UNKNOWN_SENTINEL, decode, dependencies_of, encode, unknown_where_marked
 
 __all__ = ["FEATURES", "EngineRefusalError", "Monitor", "RepairableError"]
 

@@ -14,7 +14,7 @@ from pulumi.runtime.proto import resource_pb2
 
 from ringfence.deployment import UNKNOWN, Resource, Secret
 from ringfence.engine.urn import make_urn, package_of, provider_name
-from ringfence.engine.wire import UNKNOWN_SENTINEL
+from ringfence.wire import UNKNOWN_SENTINEL
 
 if TYPE_CHECKING:
     from ringfence.engine.monitor import Monitor

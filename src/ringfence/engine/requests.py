@@ -9,7 +9,7 @@ from pulumi.runtime.proto import resource_pb2, source_pb2
 
 from ringfence.deployment import Options, Resource, SourceLine
 from ringfence.engine.urn import make_urn
-from ringfence.engine.wire import decode_value
+from ringfence.wire import decode_value
 
 __all__ = ["inherit", "options_of", "sources_of"]
 

@@ -17,7 +17,7 @@ from typing import Any
 import pulumi
 
 from ringfence.engine._pulumi_sdk import UnknownOutput
-from ringfence.engine.wire import UNKNOWN_SENTINEL
+from ringfence.wire import UNKNOWN_SENTINEL
 
 __all__ = ["StandIn", "accepted_as_resources"]
 

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from pulumi.runtime.proto import callback_pb2, resource_pb2
 
-from ringfence.engine.wire import dependencies_of, output_value, with_output_values
+from ringfence.wire import dependencies_of, output_value, with_output_values
 
 __all__ = ["CallBack", "transform_invoke", "transform_registration"]
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ringfence.engine.wire import UNKNOWN_SENTINEL
 from ringfence.sources.pulumi_yaml import (
     ConfigDeclaration,
     ConfigType,
@@ -18,6 +17,7 @@ from ringfence.sources.pulumi_yaml import (
     kind_of,
     load_yaml,
 )
+from ringfence.wire import UNKNOWN_SENTINEL
 
 if TYPE_CHECKING:
     from ringfence.sources.secrets import Decrypter

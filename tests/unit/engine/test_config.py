@@ -9,7 +9,7 @@ import pulumi
 import pytest
 
 from ringfence.deployment import UNKNOWN, Secret
-from ringfence.engine.wire import UNKNOWN_SENTINEL
+from ringfence.wire import UNKNOWN_SENTINEL
 from tests.unit.engine.rehearsal import Thing, named, rehearse
 
 VALUES = {
