@@ -10,6 +10,7 @@ from ringfence_policies.aws import (
     iam_escalation,
     iam_trust,
     lambda_,
+    lambda_permission,
     lambda_role,
     sagemaker,
     sqs,
@@ -18,6 +19,7 @@ from ringfence_policies.aws import (
 __all__ = ["RULES"]
 
 RULES: tuple[Rule, ...] = (
+    *lambda_permission.RULES,
     *lambda_.RULES,
     *lambda_role.RULES,
     *dynamodb.RULES,

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from ringfence.policy.checks import PASS, failed, not_applicable, undecided
-from ringfence.policy.property import Property, State
+from ringfence.policy.property import Property
 from ringfence.policy.verdict import Outcome
 
 __all__ = [
@@ -52,6 +52,8 @@ def matches(pattern: str, text: str) -> bool:
 
     It takes at most `len(pattern) * len(text)` steps, whatever the pattern.
     """
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == text
     at = start = resume = 0
     star = -1
     while start < len(text):
@@ -103,8 +105,7 @@ def spans_type(pattern: str) -> bool:
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(NamedTuple):
     """Whether something holds (None: not known), and the place that says so."""
 
     holds: bool | None
@@ -140,7 +141,8 @@ def some(places: Iterable[Property], test: Callable[[str], bool], otherwise: Pro
     """Return the fact that one of `places` holds a text that passes `test`; `otherwise` is the place if none is."""
     unknown: Property | None = None
     for place in places:
-        if place.text is not None and test(place.text):
+        text = place.text
+        if text is not None and test(text):
             return Fact(True, place)
         if place.unknown and unknown is None:
             unknown = place
@@ -159,33 +161,42 @@ def forbid(fact: Fact, message: str, *, expected: str = "") -> Outcome:
 # --- statements ------------------------------------------------------------------------------------------------------
 
 
-def _element(place: Property, name: str) -> Property:
-    """Return the element `name` of an object, spelled exactly or else in any case."""
-    exact = place[name]
-    if not exact.absent or not place.is_object:
-        return exact
-    for key in place.value:
-        if isinstance(key, str) and key.casefold() == name.casefold() and not place[key].absent:
-            return place[key]
-    return exact
+class _Object:
+    """An object of a policy, whose elements are found by name: spelled exactly, or else in any case."""
 
-
-class Statement:
-    """One statement of a document, which `judge` has found to be well-formed as far as it is known."""
-
-    __slots__ = ("_elements", "_values", "place")
+    __slots__ = ("_elements", "_in_any_case", "place")
 
     def __init__(self, place: Property) -> None:
         self.place = place
         self._elements: dict[str, Property] = {}
-        self._values: dict[str, list[Property]] = {}
+        self._in_any_case: dict[str, Property] = {}
+        for key in place.value if place.is_object else ():
+            if isinstance(key, str) and not (element := place[key]).absent:
+                self._elements[key] = element
+                self._in_any_case.setdefault(key.casefold(), element)
 
     def element(self, name: str) -> Property:
         """Return the place of an element, for example `Action`."""
         place = self._elements.get(name)
         if place is None:
-            place = self._elements[name] = _element(self.place, name)
+            place = self._in_any_case.get(name.casefold()) or self.place[name]
+            self._elements[name] = place
         return place
+
+
+class Statement(_Object):
+    """One statement of a document, which `judge` has found to be well-formed as far as it is known."""
+
+    __slots__ = ("_values", "allows")
+
+    allows: Fact
+    """Whether the effect is Allow."""
+
+    def __init__(self, place: Property) -> None:
+        super().__init__(place)
+        self._values: dict[str, list[Property]] = {}
+        effect = self.element("Effect")
+        self.allows = Fact(None if effect.unknown else (effect.text or "").casefold() == "allow", effect)
 
     def values(self, name: str) -> list[Property]:
         """Return the values of an element that holds one string or a list of them."""
@@ -193,12 +204,6 @@ class Statement:
         if places is None:
             places = self._values[name] = self.element(name).elements_or_self()
         return places
-
-    @property
-    def allows(self) -> Fact:
-        """Whether the effect is Allow."""
-        effect = self.element("Effect")
-        return Fact(None if effect.unknown else (effect.text or "").casefold() == "allow", effect)
 
     def acts(self, test: Callable[[str], bool]) -> Fact:
         """Return whether a pattern of Action passes `test`."""
@@ -252,6 +257,8 @@ class Statement:
         negation.
         """
         condition = self.element("Condition")
+        if condition.absent:
+            return Fact(False, condition)
         wanted = {key.casefold() for key in keys}
         facts: list[Fact] = []
         for operator, tests in condition.entries():
@@ -315,7 +322,7 @@ def _read(place: Property) -> _Statements:
         return [(None, [undecided(document)])]
     if not document.is_object:
         return [(None, [failed(document, f"{place.path} is no policy document: {document.shown}.")])]
-    statements = _element(document, "Statement")
+    statements = _Object(document).element("Statement")
     if statements.absent:
         message = f"{statements.path} is not set: a policy document needs statements."
         return [(None, [failed(statements, message)])]
@@ -344,6 +351,6 @@ def _faults(statement: Statement) -> Iterator[Outcome]:
         yield failed(action, f"{part.path} has neither Action nor NotAction.")
     for name in _VALUES:
         for value in statement.values(name):
-            if not value.unknown and value.text is None:
-                shown = "null" if value.state is State.ABSENT else value.shown
+            if value.text is None and not value.unknown:
+                shown = "null" if value.absent else value.shown
                 yield failed(value, f"{value.path} is {shown} where a string belongs.", expected="a string")

@@ -127,8 +127,8 @@ def no_escalation(resource: ResourceView, _: Parameters) -> list[Outcome]:
         denied = either(nowhere, *(both(each.grants(action), fact) for each, fact in denying))
         return both(allowed, negated(denied))
 
-    ways = [(actions, both(*map(granted, actions))) for actions in ESCALATIONS]
-    return [*outcomes, *_summary([way for way in ways if way[1].holds is not False])]
+    ways = [way for way in ESCALATIONS if all(granted(action).holds is not False for action in way)]
+    return [*outcomes, *_summary([(way, both(*map(granted, way))) for way in ways])]
 
 
 def _summary(ways: list[tuple[tuple[str, ...], Fact]]) -> list[Outcome]:

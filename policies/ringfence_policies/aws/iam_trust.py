@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from ringfence.policy.checks import PASS, failed, not_applicable, passed, undecided
-from ringfence.policy.graph import ResourceView
+from ringfence.policy.graph import ResourceView, StackView
 from ringfence.policy.property import Property
 from ringfence.policy.rule import Parameters, Rule, Sample, rule
 from ringfence.policy.verdict import Level, Outcome, Severity, Verdict
@@ -84,17 +84,10 @@ def _trusted(resource: ResourceView, place: Property, service: str) -> Outcome:
     if not roles:
         return undecided(place, "The role is not known to be one of this stack, so whom it trusts is not known.")
     role = roles[0]
-    facts: list[Fact] = []
-
-    def look(statement: Statement) -> Outcome:
-        facts.append(both(_names(statement, service), statement.allows, statement.grants("sts:AssumeRole")))
-        return PASS
-
-    outcomes = judge(role["assumeRolePolicy"], look)
-    trusts = either(Fact(False, place), *facts).holds
+    trusts = resource.stack.once(_trusts, role, service)
     if trusts:
         return passed(place)
-    if trusts is None or any(outcome.verdict is Verdict.UNKNOWN for outcome in outcomes):
+    if trusts is None:
         return undecided(place, f"Whom the role {role.name} trusts is not known before apply.")
     return failed(
         place,
@@ -103,15 +96,32 @@ def _trusted(resource: ResourceView, place: Property, service: str) -> Outcome:
     )
 
 
-def _names(statement: Statement, service: str) -> Fact:
-    """Return whether the statement's principals take in a service, also by a name with a region."""
+def _trusts(_: StackView, role: ResourceView, service: str) -> bool | None:
+    """Return whether a role lets a service assume it; None if that is unknown."""
+    # The service may also be named with a region.
     name = re.compile(rf"{service}(\.[a-z]{{2}}(-[a-z]+)+-\d+)?\.amazonaws\.com(\.cn)?", re.IGNORECASE)
+    facts: list[Fact] = []
+
+    def look(statement: Statement) -> Outcome:
+        facts.append(both(_names(statement, name), statement.allows, statement.grants("sts:AssumeRole")))
+        return PASS
+
+    trust = role["assumeRolePolicy"]
+    outcomes = judge(trust, look)
+    trusts = either(Fact(False, trust), *facts).holds
+    if trusts is False and any(outcome.verdict is Verdict.UNKNOWN for outcome in outcomes):
+        return None
+    return trusts
+
+
+def _names(statement: Statement, service: re.Pattern[str]) -> Fact:
+    """Return whether the statement's principals take in a service."""
     principals = list(statement.principals())
     services = [place for kind, place in principals if kind.casefold() == "service"]
     everyone = [place for kind, place in principals if kind == "*"]
     otherwise = statement.element("Principal")
     return either(
-        some(services, lambda text: name.fullmatch(text) is not None, otherwise),
+        some(services, lambda text: service.fullmatch(text) is not None, otherwise),
         some(everyone, lambda text: text == "*", otherwise),
     )
 

@@ -1,4 +1,4 @@
-"""AWS Lambda: functions, permissions, URLs, event source mappings."""
+"""AWS Lambda: functions, their URLs and their event source mappings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from ringfence.policy.checks import (
     equals,
     every,
     failed,
-    is_not,
     not_applicable,
     one_of,
     passed,
@@ -24,7 +23,8 @@ from ringfence.policy.graph import ResourceView, StackView
 from ringfence.policy.property import Property
 from ringfence.policy.rule import Parameter, Parameters, Rule, Sample, rule
 from ringfence.policy.verdict import Level, Outcome, Severity, Verdict
-from ringfence_policies.aws.frameworks import cis, fsbp
+from ringfence_policies.aws.frameworks import fsbp
+from ringfence_policies.aws.lambda_permission import PERMISSION
 from ringfence_policies.aws.references import (
     Places,
     candidates,
@@ -39,7 +39,6 @@ from ringfence_policies.common.secrets import looks_secret
 __all__ = ["EVENT_SOURCE_MAPPING", "EVENT_SOURCE_MAPPINGS", "FUNCTION", "RULES", "function_referrers"]
 
 FUNCTION = "aws:lambda/function:Function"
-PERMISSION = "aws:lambda/permission:Permission"
 FUNCTION_URL = "aws:lambda/functionUrl:FunctionUrl"
 ALIAS = "aws:lambda/alias:Alias"
 EVENT_SOURCE_MAPPING = "aws:lambda/eventSourceMapping:EventSourceMapping"
@@ -76,7 +75,6 @@ Source: AWS Lambda Developer Guide, "Lambda runtimes" (docs.aws.amazon.com/lambd
 runtimes on Amazon Linux 2 (30 June 2027).
 """
 
-_SERVICE_PRINCIPAL = re.compile(r"[a-z0-9.-]+\.amazonaws\.com(\.cn)?", re.IGNORECASE)
 _SQS_ARN = re.compile(r"arn:[^:]+:sqs:.*")
 # They wait for the answer, so a failure is theirs and no dead letter queue gets it. Source: AWS Lambda Developer Guide,
 # "Invoking Lambda with events from other AWS services".
@@ -142,85 +140,6 @@ _PERMISSIONS = properties(PERMISSION, "function")
 _SCHEDULES = properties(SCHEDULE, "target.arn")
 EVENT_SOURCE_MAPPINGS = properties(EVENT_SOURCE_MAPPING, "functionName")
 """Where event source mappings name their function."""
-
-
-@rule(
-    "LA01",
-    "lambda-not-public",
-    "Lambda functions may not be invoked by everyone",
-    types=(PERMISSION,),
-    severity=Severity.CRITICAL,
-    level=Level.MANDATORY,
-    why="A permission for the principal * lets every AWS account, and through a URL everyone, run the function.",
-    reads="principal, principalOrgId",
-    absent="Fails: the property is required.",
-    remedy="Name the service or the account that invokes the function, or set principal_org_id.",
-    frameworks=(fsbp("Lambda.1"), cis("7.0", "2.21")),
-    sources=("CKV_AWS_301", "prowler:awslambda_function_not_publicly_accessible"),
-    bad=(Sample(PERMISSION, {"action": "lambda:InvokeFunction", "function": "score", "principal": "*"}),),
-    good=(
-        Sample(
-            PERMISSION, {"action": "lambda:InvokeFunction", "function": "score", "principal": "events.amazonaws.com"}
-        ),
-    ),
-)
-def not_public(permission: ResourceView, _: Parameters) -> Outcome:
-    """Check who may invoke. Inside an organisation (`principalOrgId`) the principal may be `*`."""
-    principal, organisation = permission["principal"], permission["principalOrgId"]
-    if principal.text == "*":
-        within = is_set(organisation)
-        if within:
-            return passed(organisation)
-        if within is None:
-            return undecided(organisation)
-    return require(principal, is_not("*"), absent="It is required.")
-
-
-@rule(
-    "LA02",
-    "lambda-permission-source",
-    "Lambda permissions for AWS services name the source",
-    types=(PERMISSION,),
-    severity=Severity.HIGH,
-    level=Level.MANDATORY,
-    why="Without a source, the service may be made to invoke the function on behalf of any other account: the confused "
-    "deputy.",
-    reads="principal, sourceArn, sourceAccount",
-    absent="Fails for service principals: nothing then limits on whose behalf the service acts.",
-    remedy="Set source_arn to the rule, bucket, topic or API that invokes the function, or source_account.",
-    sources=("CKV_AWS_364",),
-    bad=(Sample(PERMISSION, {"principal": "s3.amazonaws.com", "function": "score"}),),
-    good=(
-        Sample(
-            PERMISSION,
-            {"principal": "s3.amazonaws.com", "function": "score", "sourceArn": "arn:aws:s3:::incoming"},
-        ),
-    ),
-)
-def permission_source(permission: ResourceView, _: Parameters) -> Outcome:
-    """Check that a service is limited to a source.
-
-    Accounts and roles act for themselves, and Alexa's principals (`*.amazon.com`) take an event source token instead.
-    """
-    principal = permission["principal"]
-    arn, account = permission["sourceArn"], permission["sourceAccount"]
-    if is_set(arn) or is_set(account):
-        return passed(arn if is_set(arn) else account)
-    if principal.unknown:
-        return undecided(principal)
-    if principal.present and principal.text is None:
-        return failed(principal, f"principal is {principal.shown}.", expected="a string")
-    if principal.text is None or not _SERVICE_PRINCIPAL.fullmatch(principal.text):
-        return not_applicable("The permission is not for an AWS service.")
-    for place in (arn, account):
-        if place.unknown:
-            return undecided(place)
-    return failed(
-        arn,
-        f"{principal.shown} may invoke the function on behalf of any account: neither sourceArn nor sourceAccount is "
-        "set.",
-        expected="sourceArn or sourceAccount",
-    )
 
 
 @rule(
@@ -423,8 +342,11 @@ def dead_letter(function: ResourceView, _: Parameters) -> Outcome:
     """
     target = function.at("deadLetterConfig.targetArn")
     own = require_reference(target, _KEEPER, absent="Nothing keeps the events that the function fails on.")
+    if own.verdict is Verdict.PASS:
+        return own
     answers = [own]
-    for config, named in function_referrers(function, _EVENT_INVOKE_CONFIGS):
+    configs = list(function_referrers(function, _EVENT_INVOKE_CONFIGS))
+    for config, named in configs:
         there = require_reference(config.at("destinationConfig.onFailure.destination"), _KEEPER, absent="fail")
         if named and there.verdict is Verdict.PASS:
             return passed(target)
@@ -434,19 +356,22 @@ def dead_letter(function: ResourceView, _: Parameters) -> Outcome:
             )
     answer = any_of(*answers)
     if answer.verdict is Verdict.FAIL and target.absent:
-        return _only_polled(function) or answer
+        return _only_polled(function, [named for _, named in configs]) or answer
     return answer
 
 
 _KEEPER = "the ARN of a queue, a topic or another destination"
 
 
-def _only_polled(function: ResourceView) -> Outcome | None:
-    """Return that the rule does not apply, or that this is unknown; None if others than mappings may invoke."""
+def _only_polled(function: ResourceView, configured: list[bool | None]) -> Outcome | None:
+    """Return that the rule does not apply, or that this is unknown; None if others than mappings may invoke.
+
+    `configured` says of each resource with asynchronous settings whether they are the function's.
+    """
     mappings = [named for _, named in function_referrers(function, EVENT_SOURCE_MAPPINGS)]
     if not mappings:
         return None
-    callers: list[bool | None] = [named for _, named in function_referrers(function, _EVENT_INVOKE_CONFIGS)]
+    callers = list(configured)
     for permission, named in function_referrers(function, _PERMISSIONS):
         if permission["principal"].text not in _SYNCHRONOUS:
             callers.append(named)
@@ -463,8 +388,6 @@ def _only_polled(function: ResourceView) -> Outcome | None:
 
 
 RULES: tuple[Rule, ...] = (
-    not_public,
-    permission_source,
     supported_runtime,
     dead_letter,
     bounded_concurrency,

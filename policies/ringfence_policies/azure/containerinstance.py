@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ringfence.policy.checks import PASS, Test, every, failed, is_not, not_applicable, require, satisfying, undecided
 from ringfence.policy.graph import ResourceView, StackView
-from ringfence.policy.property import Property
+from ringfence.policy.property import Property, number_of
 from ringfence.policy.rule import Parameter, Parameters, Rule, Sample, rule
 from ringfence.policy.verdict import Level, Outcome, Severity
 from ringfence_policies.azure.app_settings import malformed, plain_setting
@@ -228,10 +228,10 @@ def limits(group: ResourceView, parameters: Parameters) -> list[Outcome]:
 
 def _amount(most: float, unit: str) -> Test:
     def accepts(value: object) -> bool:
-        number = Property(value).number
+        number = number_of(value)
         return number is not None and 0 < number <= most
 
-    return satisfying(accepts, f"more than 0 and at most {most:g} {unit}", "number")
+    return satisfying(accepts, f"more than 0 and at most {most:g} {unit}")
 
 
 @rule(
@@ -262,13 +262,7 @@ def replica_bounds(group: ResourceView, parameters: Parameters) -> Outcome:
     there, those that run the same images are replicas of each other.
     """
     low, high = parameters["minimumGroups"], parameters["maximumGroups"]
-    siblings = [view for view in group.stack.siblings(group) if not view.resource.external]
-    parent = group.stack.by_urn.get(group.resource.parent or "")
-    replicas, perhaps = siblings, 0
-    if parent is None or parent.resource.custom:
-        answers = [(view, _runs_the_same(view, group)) for view in siblings]
-        replicas = [view for view, same in answers if same]
-        perhaps = sum(same is None for _, same in answers)
+    replicas, perhaps = group.stack.once(_replicas)[group]
     if replicas[0] is not group:
         return not_applicable(f"The groups are counted at {replicas[0].name}.")
     count, expected = len(replicas), f"from {low} to {high} container groups"
@@ -281,24 +275,42 @@ def replica_bounds(group: ResourceView, parameters: Parameters) -> Outcome:
     return PASS
 
 
-def _runs_the_same(one: ResourceView, other: ResourceView) -> bool | None:
-    """Return whether two groups run the same images; None if that is unknown."""
-    if one is other:
-        return True
-    images = one.stack.once(_images)
-    ours, theirs = images[one.urn], images[other.urn]
-    return None if ours is None or theirs is None else ours == theirs
-
-
-def _images(stack: StackView) -> dict[str, list[object] | None]:
-    """Return by URN what says which images a group runs: those of its containers, and its profile. None: unknown."""
-    images: dict[str, list[object] | None] = {}
+def _replicas(stack: StackView) -> dict[ResourceView, tuple[list[ResourceView], int]]:
+    """Return for each group the replicas that it is one of, and how many groups more may be."""
+    families: dict[str | None, list[ResourceView]] = {}
     for group in stack.of_type(GROUP):
-        places = [container["image"] for container in group["containers"].elements()]
-        places.append(group["containerGroupProfile"]["id"])
-        unknown = any(place.unknown for place in places)
-        images[group.urn] = None if unknown else [place.value for place in places]
-    return images
+        if not group.resource.external:
+            families.setdefault(group.resource.parent, []).append(group)
+    found: dict[ResourceView, tuple[list[ResourceView], int]] = {}
+    for urn, groups in families.items():
+        parent = stack.by_urn.get(urn or "")
+        if parent is not None and not parent.resource.custom:
+            found.update((group, (groups, 0)) for group in groups)
+            continue
+        by_images: dict[_Images | None, list[ResourceView]] = {}
+        for group in groups:
+            by_images.setdefault(_images(group), []).append(group)
+        unknown = by_images.pop(None, [])
+        found.update((group, ([group], len(groups) - 1)) for group in unknown)
+        for alike in by_images.values():
+            found.update((group, (alike, len(unknown))) for group in alike)
+    return found
+
+
+_Images = tuple[object, ...]
+
+
+def _images(group: ResourceView) -> _Images | None:
+    """Return what says which images a group runs, those of its containers and its profile; None if that is unknown.
+
+    What is no scalar is no image and cannot be compared by its hash; its text stands for it.
+    """
+    places = [container["image"] for container in group["containers"].elements()]
+    places.append(group["containerGroupProfile"]["id"])
+    if any(place.unknown for place in places):
+        return None
+    values = [place.value for place in places]
+    return tuple(value if value is None or isinstance(value, str | int | float) else (repr(value),) for value in values)
 
 
 RULES: tuple[Rule, ...] = (no_plain_secrets, not_privileged, image_pinned, limits, replica_bounds)

@@ -79,7 +79,7 @@ def allowed_locations(resource: ResourceView, parameters: Parameters) -> Outcome
 def _provider(resource: ResourceView, key: str) -> Property:
     """Return the input `key` of the resource's provider, absent where the provider is not known."""
     provider = resource.stack.by_urn.get(resource.resource.provider or "")
-    return provider[key] if provider is not None else Property(None, key, present=False)
+    return provider[key] if provider is not None else Property(None, key)
 
 
 def _required(entries: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:

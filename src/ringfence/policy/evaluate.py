@@ -8,7 +8,7 @@ from ringfence.deployment import Resource
 from ringfence.policy.graph import ResourceView, StackView
 from ringfence.policy.pack import ActiveRule, index
 from ringfence.policy.redaction import Redactor
-from ringfence.policy.verdict import Finding, Outcome, Verdict
+from ringfence.policy.verdict import NO_FACTS, Finding, Outcome, Verdict
 
 __all__ = ["evaluate"]
 
@@ -34,10 +34,10 @@ def evaluate(resources: Iterable[Resource], active: Iterable[ActiveRule], *, pac
         if view.resource.external:
             continue
         for entry in by_type.get(view.type, ()):
-            findings.extend(judge(entry, view, pack))
+            findings += judge(entry, view, pack)
         if everywhere and view.resource.custom and not view.type.startswith("pulumi:"):
             for entry in everywhere:
-                findings.extend(judge(entry, view, pack))
+                findings += judge(entry, view, pack)
     return findings
 
 
@@ -63,10 +63,10 @@ def judge(entry: ActiveRule, view: ResourceView, pack: str = "") -> list[Finding
 def _deciding(outcomes: list[Outcome]) -> list[Outcome]:
     if len(outcomes) == 1:
         return outcomes
-    errors = [outcome for outcome in outcomes if outcome.verdict is _ERROR]
-    failures = [outcome for outcome in outcomes if outcome.verdict is _FAIL]
-    if errors or failures:
-        return errors[:1] + failures
+    wrong = [outcome for outcome in outcomes if outcome.verdict is _FAIL or outcome.verdict is _ERROR]
+    if wrong:
+        errors = [outcome for outcome in wrong if outcome.verdict is _ERROR]
+        return errors[:1] + [outcome for outcome in wrong if outcome.verdict is _FAIL]
     for verdict in _IF_NONE_FAILS:
         for outcome in outcomes:
             if outcome.verdict is verdict:
@@ -76,7 +76,7 @@ def _deciding(outcomes: list[Outcome]) -> list[Outcome]:
 
 def _finding(entry: ActiveRule, view: ResourceView, outcome: Outcome, pack: str) -> Finding:
     rule, resource, verdict = entry.rule, view.resource, outcome.verdict
-    return Finding(  # by position, in the order of the fields: sixteen keywords take longer than the object itself
+    return Finding(  # by position, in the order of the fields: so many keywords take longer than the object itself
         rule.code,
         rule.name,
         verdict,
@@ -93,4 +93,6 @@ def _finding(entry: ActiveRule, view: ResourceView, outcome: Outcome, pack: str)
         resource.source,
         resource.source_chain,
         pack,
+        "",
+        NO_FACTS,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 from ringfence.deployment import STACK_TYPE, UNKNOWN, Options, Resource, SourceLine, Unknown
 from ringfence.policy.property import Property
@@ -13,7 +13,7 @@ from ringfence.policy.tokens import normalise
 __all__ = ["ResourceView", "StackView"]
 
 T = TypeVar("T")
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 
 _IDENTITIES = ("arn", "id", "name", "url")
 """Outputs by which other resources name a resource."""
@@ -60,13 +60,9 @@ class ResourceView:
         """Return the place of the input `key`."""
         place = self._inputs.get(key)
         if place is None:
-            inputs = self.resource.inputs
-            place = self._inputs[key] = Property(
-                inputs.get(key),
-                key,
-                present=key in inputs,
-                sources=self.resource.property_dependencies.get(key, ()),
-            )
+            resource = self.resource
+            sources = resource.property_dependencies.get(key, ())
+            place = self._inputs[key] = Property(resource.inputs.get(key), key, False, sources)
         return place
 
     def at(self, path: str) -> Property:
@@ -124,7 +120,7 @@ class StackView:
         self.resources = [ResourceView(resource, self) for resource in resources if resource.type != STACK_TYPE]
         self._facts: dict[tuple[Any, ...], Any] = {}
 
-    def once(self, fact: Callable[Concatenate[StackView, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def once(self, fact: Callable[[StackView, *Ts], T], *args: *Ts) -> T:
         """Return what the function `fact` says of the stack; it is called once, however many rules and resources ask.
 
         The further arguments are passed on and must be hashable: `fact` is called once for each of their values.
@@ -132,9 +128,9 @@ class StackView:
         An index that a graph rule needs for every resource belongs here: built again each time, it would make the
         rule's cost grow with the square of the stack.
         """
-        key = (fact, *args, *kwargs.items())
+        key = (fact, args)
         if key not in self._facts:
-            self._facts[key] = fact(self, *args, **kwargs)
+            self._facts[key] = fact(self, *args)
         found: T = self._facts[key]
         return found
 
@@ -157,13 +153,6 @@ class StackView:
             index.setdefault(view.resource.parent, []).append(view)
         return index
 
-    @cached_property
-    def _by_parent_and_type(self) -> dict[tuple[str | None, str], list[ResourceView]]:
-        index: dict[tuple[str | None, str], list[ResourceView]] = {}
-        for view in self.resources:
-            index.setdefault((view.resource.parent, view.type), []).append(view)
-        return index
-
     def of_type(self, *types: str) -> list[ResourceView]:
         """Return the resources of the given types (tokens without API version)."""
         return [view for token in types for view in self._by_type.get(token, ())]
@@ -171,10 +160,6 @@ class StackView:
     def children(self, view: ResourceView) -> list[ResourceView]:
         """Return the resources whose parent is `view`."""
         return list(self._by_parent.get(view.urn, ()))
-
-    def siblings(self, view: ResourceView) -> list[ResourceView]:
-        """Return the resources with the same parent and type, `view` among them, in program order."""
-        return list(self._by_parent_and_type[view.resource.parent, view.type])
 
     def feeding(self, place: Property) -> list[ResourceView]:
         """Return the resources whose outputs went into the top-level property that `place` belongs to."""

@@ -15,9 +15,9 @@ from enum import Enum
 from functools import lru_cache
 from typing import Any
 
-from ringfence.deployment import Archive, Asset, ResourceReference, Secret, Unknown, contains_unknown, to_json
+from ringfence.deployment import Archive, Asset, ResourceReference, Secret, Unknown, to_json
 
-__all__ = ["Property", "State", "describe"]
+__all__ = ["Property", "State", "describe", "number_of"]
 
 _NUMBER = re.compile(r"[-+]?[0-9]+(\.[0-9]+)?\s*\Z")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -40,9 +40,8 @@ class State(Enum):
     """The path leads through a value of the wrong type, for example a key of a string."""
 
 
-# Looking a member up in its class takes several times as long as a module's name does, up to Python 3.11, and every
-# rule asks for states again and again.
-_PRESENT, _ABSENT, _UNKNOWN, _MALFORMED = State.PRESENT, State.ABSENT, State.UNKNOWN, State.MALFORMED
+_PLAIN = frozenset({str, bool, int, float, list, dict})
+"""Types of nearly all values; what is of them is neither absent nor a marker."""
 
 
 def describe(value: Any) -> str:
@@ -68,6 +67,18 @@ def describe(value: Any) -> str:
     return "a list" if isinstance(value, Sequence) else "an object"
 
 
+def number_of(value: Any) -> float | None:
+    """Return a value as a number if it is one, or a string that spells one (autoscale settings do); else None."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return float(value) if math.isfinite(value) else None
+        except OverflowError:  # JSON text may spell an integer that no double holds
+            return None
+    if isinstance(value, str) and len(value) < _SHOWN_LENGTH and _NUMBER.match(value):
+        return float(value)
+    return None
+
+
 @lru_cache(maxsize=4096)
 def _step(key: str) -> str:
     """Return the step of a path to the key of an object."""
@@ -75,13 +86,36 @@ def _step(key: str) -> str:
 
 
 class Property:
-    """One place in a resource. Instances are cheap, immutable by convention and safe on any JSON-like input."""
+    """One place in a resource. Instances are cheap, immutable by convention and safe on any JSON-like input.
 
-    __slots__ = ("__weakref__", "_fault", "_raw", "path", "secret", "sources", "state")
+    `raw` is what stands there, None for nothing. `fault` says what is wrong where the path cannot be followed; there
+    is no `raw` then.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_fault",
+        "_raw",
+        "absent",
+        "path",
+        "present",
+        "secret",
+        "sources",
+        "text",
+        "unknown",
+    )
 
     path: str
     """Path within the resource, for example `containers[0].image`."""
-    state: State
+    # Every rule asks for these four again and again, so they are no properties, which would take a call each.
+    present: bool
+    """Whether a known value is there. It may still hold unknowns deeper down."""
+    absent: bool
+    """Whether nothing is there."""
+    unknown: bool
+    """Whether the value itself is unknown."""
+    text: str | None
+    """The value if it is a known string."""
     secret: bool
     """Whether the value, or one that holds it, is marked secret."""
     sources: tuple[str, ...]
@@ -91,49 +125,35 @@ class Property:
         self,
         raw: Any,
         path: str = "",
-        *,
-        present: bool = True,
         secret: bool = False,
         sources: tuple[str, ...] = (),
         fault: str = "",
     ) -> None:
-        while isinstance(raw, Secret):
-            raw, secret = raw.value, True
+        if type(raw) in _PLAIN:  # the short way
+            self.present, self.absent, self.unknown = True, False, False
+        else:
+            while isinstance(raw, Secret):
+                raw, secret = raw.value, True
+            self.absent = raw is None and not fault
+            self.unknown = isinstance(raw, Unknown)
+            self.present = raw is not None and not self.unknown
+        self.text = raw if isinstance(raw, str) else None
         self._raw = raw
         self._fault = fault
         self.path = path
         self.secret = secret
         self.sources = sources
-        if fault:
-            self.state = _MALFORMED
-        elif not present or raw is None:
-            self.state = _ABSENT
-        elif isinstance(raw, Unknown):
-            self.state = _UNKNOWN
-        else:
-            self.state = _PRESENT
 
     # --- what is there -------------------------------------------------------------------------------------------
 
     @property
-    def present(self) -> bool:
-        """Whether a known value is there. It may still hold unknowns deeper down."""
-        return self.state is _PRESENT
-
-    @property
-    def absent(self) -> bool:
-        """Whether nothing is there."""
-        return self.state is _ABSENT
-
-    @property
-    def unknown(self) -> bool:
-        """Whether the value itself is unknown."""
-        return self.state is _UNKNOWN
-
-    @property
-    def fully_known(self) -> bool:
-        """Whether the place is neither unknown nor holds an unknown at any depth."""
-        return self.state is not _UNKNOWN and not contains_unknown(self._raw)
+    def state(self) -> State:
+        """What is known of the place, as one word."""
+        if self.present:
+            return State.PRESENT
+        if self.absent:
+            return State.ABSENT
+        return State.UNKNOWN if self.unknown else State.MALFORMED
 
     @property
     def value(self) -> Any:
@@ -141,51 +161,34 @@ class Property:
         return self._raw if self.present else None
 
     @property
-    def text(self) -> str | None:
-        """The value if it is a known string."""
-        raw = self._raw
-        return raw if isinstance(raw, str) and self.state is _PRESENT else None
-
-    @property
     def number(self) -> float | None:
         """The value if it is a known number, or a string that spells one (autoscale settings do)."""
-        if not self.present or isinstance(self._raw, bool):
-            return None
-        if isinstance(self._raw, int | float):
-            try:
-                return float(self._raw) if math.isfinite(self._raw) else None
-            except OverflowError:  # JSON text may spell an integer that no double holds
-                return None
-        if isinstance(self._raw, str) and len(self._raw) < _SHOWN_LENGTH and _NUMBER.match(self._raw):
-            return float(self._raw)
-        return None
+        return number_of(self._raw) if self.present else None
 
     @property
     def is_object(self) -> bool:
         """Whether the value is a known object."""
         raw = self._raw
-        return self.state is _PRESENT and (type(raw) is dict or isinstance(raw, Mapping))
+        if type(raw) in _PLAIN:  # the short way: asking an abstract class takes long
+            return type(raw) is dict
+        return self.present and isinstance(raw, Mapping)
 
     @property
     def is_list(self) -> bool:
         """Whether the value is a known list."""
         raw = self._raw
-        if self.state is not _PRESENT:
-            return False
-        return type(raw) is list or (isinstance(raw, Sequence) and not isinstance(raw, str | bytes))
+        if type(raw) in _PLAIN:
+            return type(raw) is list
+        return self.present and isinstance(raw, Sequence) and not isinstance(raw, str | bytes)
 
     @property
     def shown(self) -> str:
         """What is there, for a message. A secret's value never shows."""
-        match self.state:
-            case State.ABSENT:
-                return "nothing"
-            case State.UNKNOWN:
-                return "a value that is not known before apply"
-            case State.MALFORMED:
-                return self._fault
-            case _:
-                return "a secret value" if self.secret else describe(self._raw)
+        if self.present:
+            return "a secret value" if self.secret else describe(self._raw)
+        if self.absent:
+            return "nothing"
+        return "a value that is not known before apply" if self.unknown else self._fault
 
     def satisfies(self, test: Callable[[Any], bool]) -> bool | None:
         """Return whether the value passes `test`; None if that is unknown. Absent and malformed do not pass."""
@@ -195,31 +198,21 @@ class Property:
 
     # --- where it leads ------------------------------------------------------------------------------------------
 
-    def _child(self, raw: Any, step: str, *, present: bool = True, fault: str = "") -> Property:
-        return Property(
-            raw,
-            f"{self.path}{step}" if self.path else step.removeprefix("."),
-            present=present,
-            secret=self.secret,
-            sources=self.sources,
-            fault=fault,
-        )
+    def _child(self, raw: Any, step: str, fault: str = "") -> Property:
+        path = self.path
+        # By position: keywords take as long as all the rest.
+        return Property(raw, f"{path}{step}" if path else step.removeprefix("."), self.secret, self.sources, fault)
 
     def __getitem__(self, key: str) -> Property:
         """Return the place `key` of an object; absent, unknown or malformed like this place if it is no object."""
-        step, raw = _step(key), self._raw
-        if type(raw) is dict and self.state is _PRESENT:  # the short way
-            return self._child(raw.get(key), step, present=key in raw)
-        match self.state:
-            case State.ABSENT:
-                return self._child(None, step, present=False)
-            case State.UNKNOWN:
-                return self._child(raw, step)
-            case State.MALFORMED:
-                return self._child(None, step, fault=self._fault)
+        raw = self._raw
+        if type(raw) is dict:  # the short way
+            return self._child(raw.get(key), _step(key))
+        if not self.present:
+            return self._child(raw, _step(key), self._fault)
         if isinstance(raw, Mapping):
-            return self._child(raw.get(key), step, present=key in raw)
-        return self._child(None, step, fault=f"{self.shown} where an object belongs")
+            return self._child(raw.get(key), _step(key))
+        return self._child(None, _step(key), f"{self.shown} where an object belongs")
 
     def at(self, path: str) -> Property:
         """Return the place at a dotted path of keys, for example `siteConfig.cors`."""
@@ -234,15 +227,14 @@ class Property:
         An unknown list gives one unknown element and a value that is no list one malformed element, so that neither
         passes by being empty. An absent list gives none.
         """
-        match self.state:
-            case State.ABSENT:
-                return []
-            case State.UNKNOWN:
-                return [self._child(self._raw, "[*]")]
-            case State.MALFORMED:
-                return [self]
         if self.is_list:
             return [self._child(item, f"[{index}]") for index, item in enumerate(self._raw)]
+        if self.absent:
+            return []
+        if self.unknown:
+            return [self._child(self._raw, "[*]")]
+        if not self.present:
+            return [self]
         return [Property(None, self.path, secret=self.secret, fault=f"{self.shown} where a list belongs")]
 
     def elements_or_self(self) -> list[Property]:
@@ -253,22 +245,16 @@ class Property:
 
     def entries(self) -> Iterator[tuple[str, Property]]:
         """Yield the keys of an object with their places; one `*` entry for what is unknown or no object."""
-        match self.state:
-            case State.ABSENT:
-                return
-            case State.UNKNOWN:
-                yield "*", self._child(self._raw, ".*")
-            case State.MALFORMED:
+        if self.unknown:
+            yield "*", self._child(self._raw, ".*")
+        elif not self.present:
+            if not self.absent:
                 yield "*", self
-            case _:
-                if isinstance(self._raw, Mapping):
-                    for key in self._raw:
-                        yield (
-                            str(key),
-                            self[str(key)] if isinstance(key, str) else self._child(self._raw[key], f".{key}"),
-                        )
-                else:
-                    yield "*", Property(None, self.path, fault=f"{self.shown} where an object belongs")
+        elif isinstance(self._raw, Mapping):
+            for key in self._raw:
+                yield str(key), self[str(key)] if isinstance(key, str) else self._child(self._raw[key], f".{key}")
+        else:
+            yield "*", Property(None, self.path, fault=f"{self.shown} where an object belongs")
 
     def json(self) -> Property:
         """Return the document that a JSON string holds, at the same path.
@@ -276,15 +262,18 @@ class Property:
         An object that stands there directly is taken as the document (some providers accept both). What is no JSON
         gives a malformed place.
         """
-        if not self.present or self.is_object or self.is_list:
-            return self
-        if not isinstance(self._raw, str):
+        text = self.text
+        if text is None:
+            if not self.present or self.is_object or self.is_list:
+                return self
             return Property(None, self.path, secret=self.secret, fault=f"{self.shown} where a JSON document belongs")
         try:
-            document = json.loads(self._raw)
+            document = json.loads(text)
         except (ValueError, RecursionError):
             return Property(None, self.path, secret=self.secret, fault="text that is not JSON")
-        if _depth_exceeds(document, _JSON_DEPTH):
+        # No document is nested deeper than it has brackets, and counting those is quick.
+        brackets = text.count("{") + text.count("[")
+        if brackets > _JSON_DEPTH and _depth_exceeds(document, _JSON_DEPTH):
             return Property(None, self.path, secret=self.secret, fault="JSON nested too deeply to be read")
         return Property(document, self.path, secret=self.secret, sources=self.sources)
 

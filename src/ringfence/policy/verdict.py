@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from ringfence.deployment import SourceLine
 
-__all__ = ["Finding", "Level", "Outcome", "Severity", "Verdict"]
+__all__ = ["NO_FACTS", "Finding", "Level", "Outcome", "Severity", "Verdict"]
 
 
 class Verdict(StrEnum):
@@ -46,6 +47,9 @@ class Severity(StrEnum):
         """0 for low to 3 for critical."""
         return list(Severity).index(self)
 
+
+NO_FACTS: Mapping[str, Any] = {}
+"""What nearly all findings have in `extra`: one object for all, as there are so many."""
 
 # Outcomes and findings are made by the ten thousand. A frozen dataclass takes three times as long to make, so these two
 # are not frozen; nothing changes one, `dataclasses.replace` makes another.
@@ -89,7 +93,7 @@ class Finding:
     pack: str = ""
     """Name of the policy pack."""
     url: str = ""
-    extra: dict[str, Any] = field(default_factory=dict, compare=False)
+    extra: Mapping[str, Any] = field(default_factory=lambda: NO_FACTS, compare=False)
     """Facts that only some reporters show."""
 
     @property

@@ -7,6 +7,7 @@ from ringfence.policy.rule import Rule, Sample
 from ringfence.policy.verdict import Verdict
 from ringfence_policies.aws import lambda_
 from ringfence_policies.aws.lambda_ import EVENT_INVOKE_CONFIG, EVENT_SOURCE_MAPPING, FUNCTION
+from ringfence_policies.aws.lambda_permission import PERMISSION
 from tests.unit.policies.cases import Case, check, check_examples, check_neighbour, run
 
 ARN = "arn:aws:lambda:eu-west-1:111122223333:function:score"
@@ -28,51 +29,12 @@ def mapping(function: object = ARN) -> Sample:
 
 
 def permission(principal: object, function: object = "score") -> Sample:
-    return Sample(lambda_.PERMISSION, {"function": function, "principal": principal}, name="permission")
+    return Sample(PERMISSION, {"function": function, "principal": principal}, name="permission")
 
 
 SCHEDULE = Sample(lambda_.SCHEDULE, {"target": {"arn": ARN}}, name="nightly")
 
 TABLE: list[tuple[Rule, list[Case]]] = [
-    (
-        lambda_.not_public,
-        [
-            Case("pass", Verdict.PASS, {"principal": "s3.amazonaws.com"}),
-            Case("fail", Verdict.FAIL, {"principal": "*"}, path="principal"),
-            Case("absent", Verdict.FAIL, {}, path="principal"),
-            Case("unknown", Verdict.UNKNOWN, {"principal": UNKNOWN}, path="principal"),
-            Case("wrong type", Verdict.FAIL, {"principal": 7}),
-            Case("list", Verdict.FAIL, {"principal": ["*"]}),
-            Case("organisation", Verdict.PASS, {"principal": "*", "principalOrgId": "o-1"}),
-            Case("no organisation", Verdict.FAIL, {"principal": "*", "principalOrgId": ""}),
-            Case("unknown organisation", Verdict.UNKNOWN, {"principal": "*", "principalOrgId": UNKNOWN}),
-            Case("secret", Verdict.FAIL, {"principal": Secret("*")}),
-        ],
-    ),
-    (
-        lambda_.permission_source,
-        [
-            Case("pass", Verdict.PASS, {"principal": "s3.amazonaws.com", "sourceArn": "arn:aws:s3:::incoming"}),
-            Case("account", Verdict.PASS, {"principal": "s3.amazonaws.com", "sourceAccount": "111122223333"}),
-            Case("fail", Verdict.FAIL, {"principal": "s3.amazonaws.com"}, path="sourceArn"),
-            Case("empty", Verdict.FAIL, {"principal": "s3.amazonaws.com", "sourceArn": ""}, path="sourceArn"),
-            Case("china", Verdict.FAIL, {"principal": "s3.amazonaws.com.cn"}),
-            Case("absent", Verdict.NOT_APPLICABLE, {}),
-            Case("role", Verdict.NOT_APPLICABLE, {"principal": "arn:aws:iam::111122223333:role/x"}),
-            Case("alexa", Verdict.NOT_APPLICABLE, {"principal": "alexa-appkit.amazon.com", "eventSourceToken": "t"}),
-            Case("unknown principal", Verdict.UNKNOWN, {"principal": UNKNOWN}, path="principal"),
-            Case("unknown", Verdict.UNKNOWN, {"principal": "s3.amazonaws.com", "sourceArn": UNKNOWN}, path="sourceArn"),
-            Case("unknown both", Verdict.PASS, {"principal": UNKNOWN, "sourceArn": "arn:aws:s3:::incoming"}),
-            Case(
-                "unknown but set",
-                Verdict.PASS,
-                {"principal": "sqs.amazonaws.com", "sourceArn": UNKNOWN},
-                others=(QUEUE,),
-                feeds={"sourceArn": ("jobs",)},
-            ),
-            Case("wrong type", Verdict.FAIL, {"principal": 111122223333}, path="principal"),
-        ],
-    ),
     (
         lambda_.supported_runtime,
         [

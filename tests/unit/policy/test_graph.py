@@ -69,7 +69,7 @@ def test_types_are_read_without_versions() -> None:
     assert view(stack, "versioned").resource.type == "azure-native:storage/v20220901:StorageAccount"
 
 
-def test_parents_children_and_siblings() -> None:
+def test_parents_and_children() -> None:
     parent = resource("test:index:Component", "parent", custom=False)
     stack = StackView(
         [
@@ -82,8 +82,6 @@ def test_parents_children_and_siblings() -> None:
     )
 
     assert names(stack.children(view(stack, "parent"))) == ["a", "q", "b"]
-    assert names(stack.siblings(view(stack, "a"))) == ["a", "b"]
-    assert names(stack.siblings(view(stack, "other"))) == ["other"]
     assert stack.by_urn[parent.urn] is view(stack, "parent")
 
 
@@ -144,7 +142,6 @@ def test_a_large_stack_is_indexed_once() -> None:
 
     assert stack.of_type(BUCKET) == stack.resources
     assert stack.by_urn is stack.by_urn
-    assert len(stack.siblings(stack.resources[0])) == 500
 
 
 def test_a_fact_of_the_stack_is_found_once() -> None:

@@ -93,13 +93,6 @@ def test_values_and_texts() -> None:
     assert ROOT["name"]["key"].value is None
 
 
-def test_what_is_fully_known() -> None:
-    known = {key: ROOT[key].fully_known for key in INPUTS}
-
-    assert [key for key, value in known.items() if not value] == ["unknown", "secretUnknown", "list", "object"]
-    assert ROOT["missing"].fully_known
-
-
 def test_kinds() -> None:
     assert [key for key in INPUTS if ROOT[key].is_object] == ["secretObject", "object"]
     assert [key for key in INPUTS if ROOT[key].is_list] == ["list"]
