@@ -19,6 +19,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, settings
 
+from bench import analyzer
 from bench.programs import eight_resources, storage_accounts
 from bench.stack import stack
 from ringfence.deployment import Resource
@@ -147,6 +148,7 @@ def main() -> None:
     for command in (["--help"], ["check", "stacks"]):
         seconds = statistics.median(process(*command) for _ in range(5))
         print(f"whole process, ringfence {' '.join(command)}: {seconds:.2f} s")
+    analyzer.main()
 
 
 if __name__ == "__main__":

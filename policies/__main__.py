@@ -1,8 +1,6 @@
-"""The CrossGuard pack that `pulumi preview --policy-pack policies/` serves. Constructing it never returns."""
+"""The CrossGuard pack that `pulumi preview --policy-pack policies/` serves. It serves and does not return."""
 
-from pulumi_policy import PolicyPack
-
-from ringfence.policy.crossguard import to_policies
+from ringfence.policy.analyzer_server import serve
 from ringfence_policies import PACK
 
-PolicyPack(name=PACK.name, policies=to_policies(PACK))
+serve(PACK)

@@ -14,7 +14,7 @@ from pulumi_policy import EnforcementLevel, Policy, ResourceValidationPolicy, St
 from pulumi_policy.proxy import UnknownValueError
 
 from ringfence.deployment import UNKNOWN, Asset, Deployment, Options, Resource, ResourceReference, Secret
-from ringfence.policy._pulumi_policy import CapturedPack
+from ringfence.policy._pulumi_policy import CapturedPack, StockAnalyzer
 from ringfence.policy.crossguard import CrossGuardPack, StackContext, to_policies
 from ringfence.policy.crossguard_config import reconcile
 from ringfence.policy.crossguard_world import PackWorld
@@ -181,7 +181,8 @@ Said = tuple[str, str, str]
 
 def ours(resources: list[Resource]) -> tuple[list[list[Said]], list[Said]]:
     """Return what our evaluation says: by resource, and of the stack."""
-    captured = CapturedPack("pack", tuple(POLICIES), EnforcementLevel.ADVISORY, {}, "")
+    server = StockAnalyzer("pack", "0.0.1", POLICIES, EnforcementLevel.ADVISORY)
+    captured = CapturedPack("pack", tuple(POLICIES), EnforcementLevel.ADVISORY, {}, "", server)
     configured, _ = reconcile(captured, CONFIG)
     world = PackWorld(HERE, HERE / "__main__.py")
     pack = CrossGuardPack(captured, "1.0.0", HERE, StackContext(tags=TAGS), configured, world)

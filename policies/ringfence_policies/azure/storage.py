@@ -30,6 +30,7 @@ BLOB_SERVICE = "azure-native:storage:BlobServiceProperties"
     sources=("CKV_AZURE_3", "Azure.Storage.SecureTransfer", "AzP 404c3081", "pb:storage-account-https-only"),
     bad=(Sample(ACCOUNT, {"enableHttpsTrafficOnly": False}),),
     good=(Sample(ACCOUNT, {"enableHttpsTrafficOnly": True}),),
+    remediation={"enableHttpsTrafficOnly": True},
 )
 def https_only(account: ResourceView, _: Parameters) -> Outcome:
     """Check that plain HTTP is not switched on."""

@@ -60,6 +60,7 @@ SCM_ALLOWED = "azure-native:web:WebAppScmAllowed"
     ),
     bad=(Sample(APP, {"httpsOnly": False}),),
     good=(Sample(APP, {"httpsOnly": True}),),
+    remediation={"httpsOnly": True},
 )
 def https_only(app: ResourceView, _: Parameters) -> Outcome:
     """Check that plain HTTP is redirected to HTTPS."""
@@ -88,6 +89,7 @@ def https_only(app: ResourceView, _: Parameters) -> Outcome:
     ),
     bad=(Sample(APP, {"siteConfig": {"minTlsVersion": "1.0"}}),),
     good=(Sample(APP, {"siteConfig": {"minTlsVersion": "1.2"}}),),
+    remediation={"siteConfig.minTlsVersion": "1.2"},
 )
 def minimum_tls(app: ResourceView, _: Parameters) -> Outcome:
     """Check the lowest TLS version of the app itself."""

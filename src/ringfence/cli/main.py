@@ -17,7 +17,7 @@ __all__ = ["build_parser", "main", "script"]
 
 # Each command's module has `add(subparsers)`; what a command needs beyond that it imports when it runs, since
 # `ringfence --help` must not load the Pulumi SDK.
-COMMANDS = ("check", "preview", "rules")
+COMMANDS = ("check", "preview", "rules", "pack")
 
 DESCRIPTION = """\
 Rehearse a Pulumi program without a cloud or a login, and judge it by a policy pack.
@@ -25,7 +25,8 @@ Rehearse a Pulumi program without a cloud or a login, and judge it by a policy p
   ringfence check                      judge every Pulumi project below this folder
   ringfence check infra --stack prod   one project, one stack
   ringfence preview infra              show what a program would deploy
-  ringfence rules ST02                 explain a rule"""
+  ringfence rules ST02                 explain a rule
+  ringfence pack init guardrails       a policy-pack folder for another repository"""
 
 EPILOG = """\
 exit codes: 0 nothing blocks; 1 a mandatory rule failed (with --strict-unknowns also: could not be decided);

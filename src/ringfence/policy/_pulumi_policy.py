@@ -6,12 +6,11 @@ changes. Everything here mirrors what the SDK's own analyzer server does with a 
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, cast
 
 import pulumi
@@ -20,10 +19,9 @@ from pulumi.runtime import proto
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
-    PolicyProviderResource,
-    PolicyResource,
     PolicyResourceOptions,
-    ResourceValidationArgs,
+    ResourceValidationPolicy,
+    StackValidationPolicy,
 )
 from pulumi_policy.deserialize import (
     SPECIAL_ARCHIVE_SIG,
@@ -31,44 +29,56 @@ from pulumi_policy.deserialize import (
     SPECIAL_SECRET_SIG,
     SPECIAL_SIG_KEY,
     deserialize_properties,
+    serialize_properties,
 )
 from pulumi_policy.policy import _NotApplicableError as NotApplicableError
 from pulumi_policy.policy import _PolicyAnalyzerServicer
-from pulumi_policy.proxy import (
-    UNKNOWN_STRING_VALUE,
-    UnknownValueError,
-    _DictProxy,
-    _is_unknown,
-    _ListProxy,
-    unknown_checking_proxy,
-)
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
+from pulumi_policy.proxy import _DictProxy as DictProxy
+from pulumi_policy.proxy import _is_unknown as is_unknown
+from pulumi_policy.proxy import _ListProxy as ListProxy
+from pulumi_policy.version import VERSION as STOCK_VERSION
 
-from ringfence.deployment import UNKNOWN, Archive, Asset, Resource, ResourceReference, Secret, Unknown
+from ringfence.deployment import UNKNOWN, Archive, Asset, ResourceReference, Secret, Unknown
 
 __all__ = [
+    "CONFIG_ATTRIBUTE",
+    "STOCK_VERSION",
     "CapturedPack",
-    "LazyResource",
-    "LazyResourceArgs",
+    "DictProxy",
+    "ListProxy",
     "NotApplicableError",
-    "Subject",
+    "StockAnalyzer",
     "UnknownValueError",
+    "Validation",
     "capture",
+    "capturing",
+    "configure_from_environment",
     "decode",
+    "deserialize",
     "is_unknown",
+    "metadata",
+    "read_options",
     "restore",
+    "serialize",
     "to_wire",
     "unknown_value",
+    "validation_of",
 ]
 
-is_unknown = _is_unknown
+deserialize, serialize = deserialize_properties, serialize_properties
+CONFIG_ATTRIBUTE = "_ResourceValidationArgs__config"
+"""Where the arguments of a resource policy keep what `get_config` returns."""
+Validation = Callable[[Any, Any], Any]
+"""Takes arguments and `report_violation`; returns None or an awaitable."""
+StockAnalyzer = _PolicyAnalyzerServicer
+"""The SDK's own analyzer, which is never served here."""
 
 _INTERNAL_PREFIX = "__"
 """The engine keeps top-level properties with this prefix from policies (analyzer_plugin.go: SkipInternalKeys)."""
 
 _ASSET_KEYS = {"file": "path", "text": "text", "remote": "uri"}
 _ARCHIVE_KEYS = {"file": "path", "assets": "assets", "remote": "uri"}
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
 # --- values ----------------------------------------------------------------------------------------------------------
@@ -111,10 +121,10 @@ def decode(values: Mapping[str, Any]) -> dict[str, Any]:
 def restore(value: Any) -> Any:
     """Return what a policy was given (proxies, sentinels, doubles) as a value of ours. Secret marks are lost."""
     match value:
-        case _DictProxy():
+        case DictProxy():
             target: Mapping[str, Any] = value["__target"]  # past the check for unknowns
             return {key: restore(item) for key, item in target.items()}
-        case _ListProxy():
+        case ListProxy():
             return [restore(item) for item in value["__target"]]
         case Mapping():
             return {key: restore(item) for key, item in value.items()}
@@ -123,7 +133,7 @@ def restore(value: Any) -> Any:
         case float() if value.is_integer():
             return int(value)
         case str():
-            return UNKNOWN if _is_unknown(value) else value
+            return UNKNOWN if is_unknown(value) else value
         case pulumi.FileAsset():
             return Asset("file", str(value.path))
         case pulumi.StringAsset():
@@ -148,113 +158,38 @@ def unknown_value(path: str) -> UnknownValueError:
 # --- what a policy is given ------------------------------------------------------------------------------------------
 
 
-def _seconds(duration: str) -> float:
-    """Return the seconds of a Go duration such as `1h30m`; 0, the SDK's "not set", for what is none."""
-    parts = _DURATION_PART.findall(duration)
-    if "".join(number + unit for number, unit in parts) != duration:
-        return 0.0
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
+def read_options(request: Any) -> PolicyResourceOptions:
+    """Return the options as the SDK reads them off a request, repeated fields and all."""
+    return _PolicyAnalyzerServicer._get_resource_options(cast(_PolicyAnalyzerServicer, None), request)
 
 
-@dataclass(eq=False)
-class Subject:
-    """A resource that policies look at. Its properties are decoded once, however many policies there are."""
-
-    resource: Resource
-    provider_resource: Resource | None = None
-
-    @cached_property
-    def inputs(self) -> dict[str, Any]:
-        """The inputs, as resource policies get them."""
-        return decode(self.resource.inputs)
-
-    @cached_property
-    def outputs(self) -> dict[str, Any]:
-        """The outputs, as stack policies get them."""
-        return decode(self.resource.outputs)
-
-    @cached_property
-    def _provider_inputs(self) -> dict[str, Any]:
-        return decode(self.provider_resource.inputs) if self.provider_resource else {}
-
-    @cached_property
-    def _request(self) -> Any:
-        given = self.resource.options
-        timeouts = {key: _seconds(given.custom_timeouts.get(key, "")) for key in ("create", "update", "delete")}
-        return proto.AnalyzerResource(
-            options=proto.AnalyzerResourceOptions(
-                protect=bool(given.protect),
-                ignoreChanges=given.ignore_changes,
-                deleteBeforeReplace=bool(given.delete_before_replace),
-                deleteBeforeReplaceDefined=given.delete_before_replace is not None,
-                additionalSecretOutputs=given.additional_secret_outputs,
-                aliases=given.aliases,
-                customTimeouts=proto.AnalyzerResourceOptions.CustomTimeouts(**timeouts),
-                parent=self.resource.parent or "",
-            )
-        )
-
-    def options(self) -> PolicyResourceOptions:
-        """Return the options as the SDK reads them off a request, repeated fields and all."""
-        read = _PolicyAnalyzerServicer._get_resource_options
-        return read(cast(_PolicyAnalyzerServicer, None), self._request)
-
-    def provider(self) -> PolicyProviderResource | None:
-        """Return the provider that serves the resource; None for components and providers."""
-        found = self.provider_resource
-        if found is None:
-            return None
-        props = unknown_checking_proxy(self._provider_inputs)
-        return PolicyProviderResource(found.type, props, found.urn, found.name)
+def configure_from_environment() -> None:
+    """Set pulumi's ambient settings from the `PULUMI_*` variables, as the SDK does for every request."""
+    configure: Callable[[Any], None] = _PolicyAnalyzerServicer._configure_runtime_settings
+    configure(None)
 
 
-class _Lazy:
-    """Makes the parts of an argument when a policy first reads them, and for that policy alone.
+def validation_of(policy: Policy) -> Validation | None:
+    """Return what judges by `policy`; None for a policy that only remediates.
 
-    Most policies look at the type and return, so most proxies are never made; and what one policy writes into its
-    properties, no other sees. Both hold for the SDK's server too, which decodes anew for every policy.
+    The SDK's `validate` makes a list, a coroutine function and a look for awaitables for each call, also for the one
+    plain function that most policies have. That function is returned itself.
     """
-
-    _makers: Mapping[str, Callable[[], Any]]
-
-    def __getattr__(self, name: str) -> Any:
-        make = self.__dict__.get("_makers", {}).get(name)
-        if make is None:
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        value = make()
-        setattr(self, name, value)
-        return value
-
-
-_LATER = cast(Any, None)
+    if not isinstance(policy, ResourceValidationPolicy | StackValidationPolicy):
+        return None
+    if isinstance(policy, ResourceValidationPolicy) and not policy.has_validation():
+        return None
+    if type(policy) is ResourceValidationPolicy:
+        own: Any = policy._ResourceValidationPolicy__validate  # type: ignore[attr-defined]
+        if callable(own):
+            return cast(Validation, own)
+    return cast(Validation, policy.validate)
 
 
-class LazyResourceArgs(_Lazy, ResourceValidationArgs):
-    """What a resource policy is given."""
-
-    def __init__(self, subject: Subject, config: Mapping[str, Any], stack_tags: Mapping[str, str]) -> None:
-        resource = subject.resource
-        super().__init__(resource.type, _LATER, resource.urn, resource.name, _LATER, _LATER, config, stack_tags)
-        del self.props, self.opts, self.provider
-        self._makers = {
-            "props": lambda: unknown_checking_proxy(subject.inputs),
-            "opts": subject.options,
-            "provider": subject.provider,
-        }
-
-
-class LazyResource(_Lazy, PolicyResource):
-    """A resource of a stack as a stack policy is given it."""
-
-    def __init__(self, subject: Subject) -> None:
-        resource = subject.resource
-        super().__init__(resource.type, _LATER, resource.urn, resource.name, _LATER, _LATER, None, [], {})
-        del self.props, self.opts, self.provider
-        self._makers = {
-            "props": lambda: unknown_checking_proxy(subject.outputs),
-            "opts": subject.options,
-            "provider": subject.provider,
-        }
+def metadata(stock: StockAnalyzer) -> proto.AnalyzerInfo:
+    """Return what the SDK's own analyzer says of its pack and policies."""
+    answer: Callable[[Any, Any], proto.AnalyzerInfo] = stock.GetAnalyzerInfo
+    return answer(None, None)
 
 
 # --- capturing a pack ------------------------------------------------------------------------------------------------
@@ -270,6 +205,8 @@ class CapturedPack:
     """The level of policies that name none."""
     initial_config: Mapping[str, Any]
     description: str
+    stock: _PolicyAnalyzerServicer
+    """The SDK's analyzer of the pack, not served. It answers what needs no resource."""
 
 
 class _CapturedError(BaseException):
@@ -277,6 +214,12 @@ class _CapturedError(BaseException):
 
 
 _capturing = threading.RLock()
+_takers: ContextVar[int] = ContextVar("takers", default=0)
+
+
+def capturing() -> bool:
+    """Whether a `PolicyPack(...)` that is constructed here and now is captured instead of served."""
+    return _takers.get() > 0
 
 
 @contextmanager
@@ -292,19 +235,24 @@ def capture() -> Iterator[list[CapturedPack]]:
         version: str,  # the SDK always says 0.0.1; the real one stands in PulumiPolicy.yaml
         policies: list[Policy],
         enforcement_level: EnforcementLevel,
-        initial_config: Mapping[str, Any] | None = None,
+        initial_config: dict[str, Any] | None = None,
         description: str | None = None,
-        *_: Any,
+        *more: Any,
     ) -> None:
-        captured.append(CapturedPack(name, tuple(policies), enforcement_level, initial_config or {}, description or ""))
+        stock = original(name, version, policies, enforcement_level, initial_config, description, *more)
+        captured.append(
+            CapturedPack(name, tuple(policies), enforcement_level, initial_config or {}, description or "", stock)
+        )
         raise _CapturedError
 
     with _capturing:
         original = pulumi_policy.policy._PolicyAnalyzerServicer
         pulumi_policy.policy._PolicyAnalyzerServicer = instead_of_a_server  # type: ignore[assignment,misc]
+        token = _takers.set(_takers.get() + 1)
         try:
             yield captured
         except _CapturedError:
             pass
         finally:
+            _takers.reset(token)
             pulumi_policy.policy._PolicyAnalyzerServicer = original  # type: ignore[misc]

@@ -14,6 +14,7 @@ from pulumi_policy import EnforcementLevel, Policy
 
 from ringfence.policy._pulumi_policy import CapturedPack, to_wire
 from ringfence.policy.pack import PackError
+from ringfence.policy.rule_config import COMMENT, PACK_SETTINGS, PROFILES, STRICT_UNKNOWNS
 
 __all__ = ["PolicySetting", "reconcile"]
 
@@ -47,7 +48,7 @@ def reconcile(pack: CapturedPack, given: Mapping[str, Any] | None) -> tuple[dict
             notes.append(f"{name}: the pack's initial_config names no enforcementLevel; CrossGuard takes advisory.")
     _apply(settings, initial)
     mine = {}
-    for name, value in (given or {}).items():
+    for name, value in _spread(pack, given or {}).items():
         if name == "environments":
             notes.append("environments: these are read from Pulumi Cloud, and are left out here.")
             continue
@@ -66,6 +67,36 @@ def reconcile(pack: CapturedPack, given: Mapping[str, Any] | None) -> tuple[dict
         except TypeError as error:
             raise PackError(f"policy pack {pack.name}: {name}: {error}") from None
     return settings, notes
+
+
+def _spread(pack: CapturedPack, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a config with the settings of the whole pack, which our own packs know, as settings of its policies."""
+    settings = given.get(PACK_SETTINGS)
+    strict = [policy for policy in pack.policies if _takes(policy, STRICT_UNKNOWNS)]
+    if settings is None or not strict:
+        return given
+    place = f"policy pack {pack.name}: {PACK_SETTINGS}"
+    if not isinstance(settings, Mapping):
+        raise PackError(f"{place}: expected an object, found {settings!r}")
+    for key in settings:
+        if key not in (STRICT_UNKNOWNS, PROFILES, COMMENT, _LEVEL_KEY):
+            raise PackError(f"{place}.{key}: there is no such key; expected {STRICT_UNKNOWNS} or {PROFILES}")
+    spread = {name: value for name, value in given.items() if name != PACK_SETTINGS}
+    profiles = settings.get(PROFILES) or []
+    for policy in strict:
+        own = spread.get(policy.name, {})
+        entry = {_LEVEL_KEY: own} if isinstance(own, str) else dict(own)
+        if settings.get(STRICT_UNKNOWNS):
+            entry[STRICT_UNKNOWNS] = settings[STRICT_UNKNOWNS]
+        if policy.enforcement_level is EnforcementLevel.DISABLED and set(policy.tags or ()) & set(profiles):
+            entry.setdefault(_LEVEL_KEY, EnforcementLevel.ADVISORY.value)
+        if entry:
+            spread[policy.name] = entry
+    return spread
+
+
+def _takes(policy: Policy, key: str) -> bool:
+    return policy.config_schema is not None and key in policy.config_schema.properties
 
 
 def _default(policy: Policy, level: EnforcementLevel) -> PolicySetting:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import threading
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi.runtime
 from pulumi_policy import (
@@ -23,21 +23,16 @@ from pulumi_policy import (
 )
 
 from ringfence.deployment import Deployment, Resource
-from ringfence.policy._pulumi_policy import (
-    CapturedPack,
-    LazyResource,
-    LazyResourceArgs,
-    NotApplicableError,
-    Subject,
-    UnknownValueError,
-    is_unknown,
-)
+from ringfence.policy._pulumi_policy import CapturedPack, NotApplicableError, UnknownValueError, is_unknown
+from ringfence.policy.arguments import LazyResource, LazyResourceArgs, Subject
 from ringfence.policy.crossguard_config import PolicySetting
 from ringfence.policy.crossguard_world import PackWorld
 from ringfence.policy.redaction import Redactor
 from ringfence.policy.verdict import Finding, Level, Severity, Verdict
 
-__all__ = ["CrossGuardPack", "StackContext", "configure_runtime"]
+__all__ = ["CrossGuardPack", "StackContext", "configure_runtime", "wait_for"]
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -195,7 +190,7 @@ class CrossGuardPack:
         try:
             result = validate(args, report.violation)
             if isawaitable(result):
-                _wait(result)
+                wait_for(result)
         except UnknownValueError as error:
             report.end, report.unknown = Verdict.UNKNOWN, error.props
         except NotApplicableError as error:
@@ -274,36 +269,24 @@ def _stack_resources(subjects: Sequence[Subject]) -> list[PolicyResource]:
     return list(made.values())
 
 
-def _wait(result: Awaitable[Any]) -> None:
+def wait_for(result: Awaitable[T]) -> T:
     """Run a coroutine to its end in a loop of its own; in a thread of its own where a loop is already running."""
 
-    async def finish() -> None:
-        await result
+    async def finish() -> T:
+        return await result
 
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        _run(finish())
-        return
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            _run(finish())
-        except BaseException as error:  # raised again in the caller's thread
-            failures.append(error)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(run,))
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
+        return _run(finish())
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        return pool.submit(contextvars.copy_context().run, _run, finish()).result()
 
 
-def _run(work: Coroutine[Any, Any, None]) -> None:
+def _run(work: Coroutine[Any, Any, T]) -> T:
     # With a factory of its own the runner leaves the thread's current event loop alone.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(work)
+        return runner.run(work)
 
 
 def _path(keys: Sequence[str], values: Any) -> str:

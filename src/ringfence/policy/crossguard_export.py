@@ -18,9 +18,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import pulumi.runtime
+from pulumi.runtime import proto
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
@@ -36,44 +37,18 @@ from pulumi_policy import (
 )
 
 from ringfence.deployment import UNKNOWN, Options, Resource, Secret, Unknown
-from ringfence.policy._pulumi_policy import restore, unknown_value
+from ringfence.policy._pulumi_policy import StockAnalyzer, metadata, restore, unknown_value
 from ringfence.policy.evaluate import judge
-from ringfence.policy.exemptions import Exemption, apply_exemptions
+from ringfence.policy.exemptions import apply_exemptions
 from ringfence.policy.graph import ResourceView, StackView
 from ringfence.policy.pack import ActiveRule, Pack
 from ringfence.policy.rule import ParameterError, Rule
+from ringfence.policy.rule_config import EXEMPT, STRICT_UNKNOWNS, config_schema, read_settings
 from ringfence.policy.tokens import normalise
 from ringfence.policy.verdict import Finding, Verdict
 
-__all__ = ["EXEMPT", "STRICT_UNKNOWNS", "to_policies"]
+__all__ = ["EXEMPT", "STRICT_UNKNOWNS", "analyzer_info", "to_policies"]
 
-STRICT_UNKNOWNS: Final = "strictUnknowns"
-"""Name of the parameter that every policy has besides its rule's own."""
-
-_STRICT_SCHEMA = {
-    "type": "boolean",
-    "description": "Whether it is a violation that the policy cannot be decided before apply.",
-    "default": False,
-}
-EXEMPT: Final = "exempt"
-"""Name of the parameter that takes exemptions, in the form of the settings' `[[exempt]]` without the rule."""
-
-_EXEMPT_SCHEMA = {
-    "type": "array",
-    "description": "Failures that somebody answers for. They are reported as not applicable, with the reason.",
-    "default": [],
-    "items": {
-        "type": "object",
-        "required": ["reason", "owner"],
-        "properties": {
-            "resource": {"type": "string", "description": "A URN, `type::name`, or a glob of either; all by default."},
-            "property": {"type": "string", "description": "Path of one property, for a single finding; a glob."},
-            "reason": {"type": "string", "minLength": 1},
-            "owner": {"type": "string", "minLength": 1},
-            "expires": {"type": "string", "description": "The last day on which it holds: YYYY-MM-DD."},
-        },
-    },
-}
 _LISTED = 3
 """Unknown places that a stack policy lists in its one line."""
 
@@ -82,17 +57,18 @@ def to_policies(pack: Pack, *, url: str = "") -> list[Policy]:
     """Return a policy for each rule of `pack`, in its order.
 
     `url` is the address of a rule's documentation, with `{code}` and `{name}` in it. Raises `ValueError` for a rule
-    that has a parameter of a reserved name, `strictUnknowns` or `exempt`.
+    that has a parameter of a reserved name: `strictUnknowns`, `exempt` or `comment`.
     """
     return [_policy(rule, url) for rule in pack.rules]
 
 
+def analyzer_info(pack: Pack, *, url: str = "") -> proto.AnalyzerInfo:
+    """Return the metadata of the pack and of its policies, as the SDK's own analyzer says it."""
+    return metadata(StockAnalyzer(pack.name, pack.version, to_policies(pack, url=url), EnforcementLevel.ADVISORY))
+
+
 def _policy(rule: Rule, url: str) -> Policy:
-    schema = {parameter.name: parameter.schema() for parameter in rule.parameters}
-    for reserved in (STRICT_UNKNOWNS, EXEMPT):
-        if reserved in schema:
-            raise ValueError(f"{rule.code}: a rule's parameter cannot be called {reserved}")
-    framework = rule.frameworks[0] if rule.frameworks else None
+    framework = rule.frameworks[0] if rule.frameworks else None  # a policy has one; the others become tags
     metadata: dict[str, Any] = {
         "name": rule.name,
         "description": rule.title,
@@ -101,11 +77,13 @@ def _policy(rule: Rule, url: str) -> Policy:
         "severity": Severity(rule.severity.value),
         "framework": framework
         and PolicyComplianceFramework(name=framework.name, version=framework.version, reference=framework.reference),
-        "config_schema": PolicyConfigSchema(
-            properties={**schema, STRICT_UNKNOWNS: dict(_STRICT_SCHEMA), EXEMPT: dict(_EXEMPT_SCHEMA)}
-        ),
+        "config_schema": PolicyConfigSchema(properties=config_schema(rule)),
         "remediation_steps": rule.remedy,
-        "tags": [rule.code, *([rule.profile] if rule.profile else [])],
+        "tags": [
+            rule.code,
+            *([rule.profile] if rule.profile else []),
+            *(f"{item.name} {item.version}: {item.reference}" for item in rule.frameworks[1:]),
+        ],
         "url": url.format(code=rule.code, name=rule.name) or None,
     }
     if rule.graph:
@@ -230,13 +208,12 @@ def _report(
     Raises the SDK's unknown-value error after everything else was reported: what was reported before it stays.
     """
     config: dict[str, Any] = restore(args.get_config())  # the wire made 3 a 3.0
-    strict = bool(config.pop(STRICT_UNKNOWNS, False))
     try:
-        exemptions = _exemptions(rule, config.pop(EXEMPT, None))
-        entry = ActiveRule(rule, rule.level, rule.values(config))
+        settings = read_settings(rule, config)
     except ParameterError as error:
         report_violation(f"This policy's configuration is wrong: {error}.", None)
         return
+    entry = ActiveRule(rule, rule.level, settings.parameters)
     in_stack = isinstance(args, StackValidationArgs)
     masked: StackView | None = None
     unknown: list[Finding] = []
@@ -252,7 +229,7 @@ def _report(
             if findings[0].verdict is not Verdict.FAIL:
                 verdict = Verdict.UNKNOWN
         if verdict is Verdict.FAIL:
-            applied = apply_exemptions(findings, exemptions, datetime.date.today()).findings
+            applied = apply_exemptions(findings, settings.exemptions, datetime.date.today()).findings
             findings = [finding for finding in applied if finding.verdict is Verdict.FAIL]
             if not findings:
                 reasons.append(applied[0].message)
@@ -262,7 +239,7 @@ def _report(
         elif verdict is Verdict.ERROR:
             # The error's own text may quote a value.
             report_violation(f"The rule {rule.code} itself broke on this resource.", view.urn if in_stack else None)
-        elif verdict is Verdict.UNKNOWN and strict:
+        elif verdict is Verdict.UNKNOWN and settings.strict_unknowns:
             report_violation(f"It cannot be decided: {_undecided(findings[0])}", view.urn if in_stack else None)
         elif verdict is Verdict.UNKNOWN:
             unknown.append(findings[0])
@@ -275,41 +252,6 @@ def _report(
         raise unknown_value(_places(unknown, in_stack))
     if reasons and not passed:
         args.not_applicable(reasons[0])
-
-
-def _exemptions(rule: Rule, given: Any) -> list[Exemption]:
-    """Return the exemptions of a policy's config. Raises `ParameterError` for what is none."""
-    if given is None:
-        return []
-    if not isinstance(given, list):
-        raise ParameterError(f"{EXEMPT}: expected a list, found {type(given).__name__}")
-    found = []
-    for index, entry in enumerate(given):
-        place = f"{EXEMPT}[{index}]"
-        known = ("resource", "property", "reason", "owner", "expires")
-        if not isinstance(entry, Mapping) or not all(isinstance(value, str) for value in entry.values()):
-            raise ParameterError(f"{place}: expected an object of texts: {', '.join(known)}")
-        stray = [key for key in entry if key not in known]
-        if stray:
-            raise ParameterError(f"{place}.{stray[0]}: there is no such key; expected one of {', '.join(known)}")
-        for key in ("reason", "owner"):
-            if not entry.get(key):
-                raise ParameterError(f"{place}.{key}: an exemption needs one")
-        try:
-            expires = datetime.date.fromisoformat(entry["expires"]) if "expires" in entry else None
-        except ValueError:
-            raise ParameterError(f"{place}.expires: expected YYYY-MM-DD, found {entry['expires']!r}") from None
-        found.append(
-            Exemption(
-                rule.code,
-                entry.get("resource", "*"),
-                entry["reason"],
-                entry["owner"],
-                expires,
-                entry.get("property", "*"),
-            )
-        )
-    return found
 
 
 def _mask(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -167,6 +167,9 @@ class Rule:
     """Whether it needs other resources than the one it judges (a CrossGuard stack policy)."""
     profile: str | None = None
     """The profile that turns the rule on, for rules that are off by default."""
+    remediation: Mapping[str, bool | int | str] = field(default_factory=dict)
+    """Scalars that mend a failure, by dotted path. For rules about inputs where setting them is safe, whatever else the
+    resource has; a pack's config turns it on, by the level `remediate`."""
 
     def __post_init__(self) -> None:
         if not _CODE.match(self.code):

@@ -80,36 +80,50 @@ class StockServer:
 
     def configure(self, config: Mapping[str, tuple[int, Mapping[str, Any]]]) -> None:
         """Set level (as on the wire) and properties by policy."""
-        message = proto.ConfigureAnalyzerRequest()
-        for name, (level, properties) in config.items():
-            message.policyConfig[name].enforcementLevel = level
-            message.policyConfig[name].properties.update(properties)
-        self.servicer.Configure(message, None)
+        self.servicer.Configure(configuration(config), None)
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
         self.servicer.ConfigureStack(proto.AnalyzerStackConfigureRequest(tags=tags), None)
 
     def analyze(self, resource: Resource, others: Iterable[Resource] = ()) -> Any:
         """Send one resource with its inputs."""
-        by_urn = {item.urn: item for item in others}
-        return self.servicer.Analyze(proto.AnalyzeRequest(**request(resource, resource.inputs, by_urn)), None)
+        return self.servicer.Analyze(analyze_request(resource, others), None)
 
     def analyze_stack(self, resources: Iterable[Resource]) -> Any:
         """Send all resources with their outputs."""
-        by_urn = {item.urn: item for item in resources}
-        message = proto.AnalyzeStackRequest(
-            resources=[
-                proto.AnalyzerResource(
-                    **request(item, item.outputs, by_urn),
-                    parent=item.parent or "",
-                    dependencies=item.dependencies,
-                    propertyDependencies={
-                        key: proto.AnalyzerPropertyDependencies(urns=urns)
-                        for key, urns in item.property_dependencies.items()
-                        if urns
-                    },
-                )
-                for item in by_urn.values()
-            ]
-        )
-        return self.servicer.AnalyzeStack(message, None)
+        return self.servicer.AnalyzeStack(stack_request(resources), None)
+
+
+def configuration(config: Mapping[str, tuple[int, Mapping[str, Any]]]) -> proto.ConfigureAnalyzerRequest:
+    """Return what the engine sends for levels (as on the wire) and properties by policy."""
+    message = proto.ConfigureAnalyzerRequest()
+    for name, (level, properties) in config.items():
+        message.policyConfig[name].enforcementLevel = level  # type: ignore[assignment]
+        message.policyConfig[name].properties.update(properties)
+    return message
+
+
+def analyze_request(resource: Resource, others: Iterable[Resource] = ()) -> proto.AnalyzeRequest:
+    """Return what the engine sends to have one resource judged, or remediated."""
+    by_urn = {item.urn: item for item in others}
+    return proto.AnalyzeRequest(**request(resource, resource.inputs, by_urn))
+
+
+def stack_request(resources: Iterable[Resource]) -> proto.AnalyzeStackRequest:
+    """Return what the engine sends to have a stack judged."""
+    by_urn = {item.urn: item for item in resources}
+    return proto.AnalyzeStackRequest(
+        resources=[
+            proto.AnalyzerResource(
+                **request(item, item.outputs, by_urn),
+                parent=item.parent or "",
+                dependencies=item.dependencies,
+                propertyDependencies={
+                    key: proto.AnalyzerPropertyDependencies(urns=urns)
+                    for key, urns in item.property_dependencies.items()
+                    if urns
+                },
+            )
+            for item in by_urn.values()
+        ]
+    )

@@ -19,6 +19,7 @@ from pulumi_policy.proxy import UnknownValueError, _DictProxy, _ListProxy, unkno
 
 from ringfence.deployment import UNKNOWN, Archive, Asset, Options, Resource, ResourceReference, Secret
 from ringfence.policy import _pulumi_policy as adapter
+from ringfence.policy.arguments import Subject
 from tests.unit.policy.stock_server import StockServer, struct
 
 URN = "urn:pulumi:dev::shop::test:index:Thing::thing"
@@ -163,7 +164,7 @@ def test_restore_undoes_decode_but_for_secrets_and_references() -> None:
 def test_durations(text: str, seconds: float) -> None:
     resource = Resource(URN, "test:index:Thing", "thing", {}, options=Options(custom_timeouts={"create": text}))
 
-    assert adapter.Subject(resource).options().custom_timeouts.create_seconds == pytest.approx(seconds)
+    assert Subject(resource).options().custom_timeouts.create_seconds == pytest.approx(seconds)
 
 
 def test_a_pack_is_captured_with_its_arguments_and_what_follows_is_not_run() -> None:
@@ -209,3 +210,19 @@ def test_the_server_turns_an_unknown_into_an_advisory_line_without_urn() -> None
     (diagnostic,) = response.diagnostics
     assert (diagnostic.enforcementLevel, diagnostic.urn) == (proto.ADVISORY, "")
     assert ".site.port can't be known during preview" in diagnostic.message
+
+
+def test_where_a_resource_policy_keeps_its_function_and_arguments_their_config() -> None:
+    assert vars(ResourceValidationArgs("t", {}, "u", "n", None, None, {"a": 1}))[adapter.CONFIG_ATTRIBUTE] == {"a": 1}  # type: ignore[arg-type]
+    assert adapter.validation_of(policy()) is never
+
+
+@pytest.mark.parametrize("answer", [_PolicyAnalyzerServicer.GetAnalyzerInfo, _PolicyAnalyzerServicer.GetPluginInfo])
+def test_metadata_needs_no_request(answer: Any) -> None:
+    assert list(inspect.signature(answer).parameters) == ["self", "_request", "_context"]
+
+
+def test_ambient_settings_are_configured_without_the_servicer() -> None:
+    names = inspect.getsource(_PolicyAnalyzerServicer._configure_runtime_settings)
+
+    assert names.count("self") == 1
