@@ -78,6 +78,14 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def e2e(session: nox.Session) -> None:
+    """Run what needs the real Pulumi CLI on PATH; without one it fails, where `tests` would skip."""
+    install(session, "dev")
+    session.run("pulumi", "version", external=True)
+    session.run("pytest", "tests/e2e", *session.posargs, env=KEEP_COMPILED)
+
+
+@nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure speed against Pulumi's own mocks, side by side in one run."""
     install(session, "dev")

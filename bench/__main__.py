@@ -20,6 +20,7 @@ import pulumi
 from pulumi.runtime import mocks, settings
 
 from bench import analyzer
+from bench.offline import offline
 from bench.programs import eight_resources, storage_accounts
 from bench.stack import stack
 from ringfence.deployment import Resource
@@ -148,6 +149,7 @@ def main() -> None:
     for command in (["--help"], ["check", "stacks"]):
         seconds = statistics.median(process(*command) for _ in range(5))
         print(f"whole process, ringfence {' '.join(command)}: {seconds:.2f} s")
+    offline()
     analyzer.main()
 
 

@@ -93,7 +93,6 @@ def run(options: argparse.Namespace) -> int:
     from ringfence.check import CheckOptions, blocks, check, find_targets, judging_rules
     from ringfence.reports import reporter
     from ringfence.reports.interface import Run
-    from ringfence.sources.project import EmbeddedSource
 
     check_options = CheckOptions(
         config=config,
@@ -107,7 +106,8 @@ def run(options: argparse.Namespace) -> int:
         recover=options.recover,
     )
     targets = find_targets(options.projects, options.stack)
-    results = shared.follow(check(targets, check_options, EmbeddedSource()))
+    source = shared.source_of(options.engine)
+    results = shared.follow(check(targets, check_options, source))
     report = Run(
         results=results,
         base=Path.cwd(),

@@ -55,7 +55,6 @@ def run(options: argparse.Namespace) -> int:
     from ringfence.check import CheckOptions, check, find_targets
     from ringfence.reports import reporter
     from ringfence.reports.interface import Run
-    from ringfence.sources.project import EmbeddedSource
 
     check_options = CheckOptions(
         config=config,
@@ -65,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
         judge=False,
     )
     targets = find_targets([options.project], options.stack)
-    results = shared.follow(check(targets, check_options, EmbeddedSource()))
+    source = shared.source_of(options.engine)
+    results = shared.follow(check(targets, check_options, source))
     color = options.output is None and shared.use_color(sys.stdout)
     shared.show_details(results, options.debug)
     report = Run(results=results, base=Path.cwd(), with_findings=False)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from ringfence.reports.interface import Event, Result
+    from ringfence.sources.interface import Source
 
 __all__ = [
     "OptionError",
@@ -28,6 +29,7 @@ __all__ = [
     "exit_code",
     "follow",
     "show_details",
+    "source_of",
     "terminal_width",
     "use_color",
     "write",
@@ -59,6 +61,13 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         "unknown: exactly what a first `pulumi preview` knows",
     )
     group.add_argument(
+        "--engine",
+        choices=("embedded", "pulumi"),
+        default="embedded",
+        help="embedded (default): in process, no CLI needed; pulumi: `pulumi preview` of the CLI on PATH, without "
+        "plugins, cloud or login",
+    )
+    group.add_argument(
         "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="how long a program may run (default: 60)"
     )
     group.add_argument(
@@ -67,6 +76,17 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         dest="recover",
         help="run a program once: do not repair what it breaks off at and run it again to find the faults behind",
     )
+
+
+def source_of(engine: str) -> Source:
+    """Return the source that `--engine` names."""
+    if engine == "pulumi":
+        from ringfence.sources.pulumi_cli import PulumiSource
+
+        return PulumiSource()
+    from ringfence.sources.project import EmbeddedSource
+
+    return EmbeddedSource()
 
 
 def _seconds(text: str) -> float:

@@ -9,11 +9,15 @@ from typing import Any
 from pulumi.dynamic import ConfigureRequest
 from pulumi.dynamic.config import Config
 
-from ringfence.deployment import SourceLine, contains_unknown, reveal
+from ringfence.deployment import SourceLine, Unknown, contains_unknown, reveal
 from ringfence.engine._pulumi_sdk import load_dynamic_provider
 from ringfence.engine.frames import source_of_exception
+from ringfence.wire import UNKNOWN_SENTINEL, unknown_where_marked
 
-__all__ = ["Checked", "DynamicProviderError", "check_dynamic"]
+__all__ = ["NOT_TAKEN", "Checked", "DynamicProviderError", "check_dynamic", "plain_value"]
+
+
+NOT_TAKEN = "the dynamic provider's check does not take the unknown inputs: they are left unchecked."
 
 
 class DynamicProviderError(Exception):
@@ -37,35 +41,41 @@ class Checked:
 def check_dynamic(serialised: str, inputs: Mapping[str, Any], config: Mapping[str, str], project: str) -> Checked:
     """Run the provider's `configure` and `check` on the inputs.
 
-    `serialised` is the provider as the SDK pickles it. Inputs that are unknown leave the check undone, with a note:
-    the SDK's own provider process hands them over as markers that a check can hardly read. Raises
-    `DynamicProviderError` where the provider's code raises.
+    `serialised` is the provider as the SDK pickles it. Unknown inputs reach the check as the text that marks them, as
+    from the SDK's own provider process. A check that does not take that one leaves the inputs as they are, with a note.
+    Raises `DynamicProviderError` where the provider's code raises.
     """
-    if contains_unknown(inputs):
-        return Checked(inputs, note="the dynamic provider's check did not run, since some inputs are unknown.")
-    plain = {key: _plain(value) for key, value in inputs.items()}
+    plain = {key: plain_value(value) for key, value in inputs.items()}
+    marked = contains_unknown(inputs)
     try:
         provider = load_dynamic_provider(serialised)
         configure = getattr(provider, "configure", None)
         if configure is not None:
             configure(ConfigureRequest(config=Config(raw_config=dict(config), project_name=project)))
-        result = provider.check({}, plain)
+        result = provider.check({}, dict(plain))
     except Exception as error:
+        if marked:
+            return Checked(inputs, note=NOT_TAKEN)
         message = f"the dynamic provider's check raised {type(error).__name__}: {error}"
         raise DynamicProviderError(message, source_of_exception(error)) from error
     failures = tuple((failure.property, failure.reason) for failure in result.failures or ())
-    checked = dict(result.inputs)
+    if failures and marked:
+        return Checked(inputs, note=NOT_TAKEN)
+    checked = {key: unknown_where_marked(value) for key, value in result.inputs.items()}
     for key, value in inputs.items():
         # A check that hands an input through must not take its secret marker off.
-        if key in checked and checked[key] == plain[key]:
+        if key in checked and result.inputs[key] == plain[key]:
             checked[key] = value
     return Checked(checked, failures)
 
 
-def _plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
+    """Return a value as a dynamic provider gets it: no secrets, and unknowns as the text that marks them."""
     value = reveal(value)
+    if isinstance(value, Unknown):
+        return UNKNOWN_SENTINEL
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_value(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     return value

@@ -238,7 +238,7 @@ class Monitor:
                 )
             return Created(None, {})
         if request.type.startswith(PROVIDER_PREFIX):
-            return Created(UNKNOWN, inputs)
+            return Created(UNKNOWN, {key: value for key, value in inputs.items() if key != "__internal"})
         if request.type.startswith(f"{DYNAMIC_PACKAGE}:"):
             return Created(UNKNOWN, inputs)
         registration = Registration(

@@ -33,7 +33,7 @@ from ringfence.providers.sdk_types import (
 )
 from ringfence.providers.text import compose, hexadecimal
 
-__all__ = ["answer"]
+__all__ = ["answer", "answer_method", "placeholder"]
 
 Function: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 """A built-in answer: takes the arguments and the inputs of the provider."""
@@ -159,6 +159,11 @@ def _placeholder(result: type, token: str, known: Mapping[str, Any], region: Any
     for name, kind in fields_of(result).types.items():
         filled[name] = known[name] if name in known else _value(kind, name, token, region, depth)
     return {name: value for name, value in filled.items() if value is not None}
+
+
+def placeholder(kind: PropertyType, name: str, token: str, region: str) -> Any:
+    """Return a known value of a type for the property `name`; None where the type does not tell one."""
+    return _value(kind, name, _short(token), region, 0)
 
 
 def _value(kind: PropertyType, name: str, token: str, region: Any, depth: int) -> Any:

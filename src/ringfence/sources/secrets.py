@@ -1,4 +1,4 @@
-"""Secrets in stack files: decrypts what `pulumi config set --secret` wrote with a passphrase.
+"""Secrets in stack files: reads and writes what `pulumi config set --secret` writes with a passphrase.
 
 The format is that of Pulumi's passphrase secrets manager (sdk/go/common/resource/config/crypt.go and
 pkg/secrets/passphrase): AES-256-GCM under a key from PBKDF2 with SHA-256 and 1,000,000 rounds.
@@ -15,10 +15,12 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-__all__ = ["Decrypter", "decrypter_for"]
+__all__ = ["Decrypter", "Encrypter", "decrypter_for"]
 
 _ROUNDS = 1_000_000
 _KEY_BYTES = 32
+_SALT_BYTES = 8
+_NONCE_BYTES = 12
 _PROOF = "pulumi"
 """What the salt's own message says when the passphrase fits."""
 
@@ -39,6 +41,22 @@ class Decrypter:
             return self._cipher.decrypt(nonce, sealed, None).decode()
         except (InvalidTag, ValueError):  # not base64, another length, another key, no text
             raise ValueError("it is damaged, or encrypted by another passphrase") from None
+
+
+class Encrypter:
+    """Encrypts values of a stack under a passphrase and a new salt."""
+
+    def __init__(self, passphrase: str) -> None:
+        salt = os.urandom(_SALT_BYTES)
+        self._cipher = AESGCM(_key(passphrase, salt))
+        self.salt = f"v1:{base64.b64encode(salt).decode()}:{self.encrypt(_PROOF)}"
+        """The `encryptionsalt` of the stack."""
+
+    def encrypt(self, text: str) -> str:
+        """Return the `secure:` value of a text."""
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._cipher.encrypt(nonce, text.encode(), None)
+        return ":".join(["v1", *(base64.b64encode(part).decode() for part in (nonce, sealed))])
 
 
 @lru_cache(maxsize=32)

@@ -93,7 +93,7 @@ def test_check_does_not_run_on_inputs_that_are_not_known(tmp_path: Path) -> None
 
     class Strict(ResourceProvider):
         def check(self, olds, news):
-            raise AssertionError("check must not run")
+            raise ValueError(f"not a name: {news['of']}")
 
     class Table(Resource):
         def __init__(self, name, props):
@@ -106,8 +106,17 @@ def test_check_does_not_run_on_inputs_that_are_not_known(tmp_path: Path) -> None
 
     assert named(deployment, "table").inputs == {"of": UNKNOWN}
     assert [item.message for item in deployment.diagnostics] == [
-        "table: the dynamic provider's check did not run, since some inputs are unknown."
+        "table: the dynamic provider's check does not take the unknown inputs: they are left unchecked."
     ]
+
+
+def test_a_check_sees_unknowns_as_their_mark_and_may_add_defaults(tmp_path: Path) -> None:
+    check = "return CheckResult({**news, 'size': news.get('size', 7), 'text': f'rows: {news[\"rows\"]}'}, [])"
+    rows = "pulumi.CustomResource('test:index:Thing', 'thing', {}).id"
+
+    table = named(run(tmp_path, check, rows, EchoProvider("unknown")), "table")
+
+    assert table.inputs == {"rows": UNKNOWN, "size": 7, "text": UNKNOWN}
 
 
 def test_a_check_that_exits_does_not_end_the_rehearsal(tmp_path: Path) -> None:

@@ -300,3 +300,14 @@ def test_the_options_given_to_a_resource_are_not_changed() -> None:
     assert deployment.error is None
     assert shared.aliases == [aliases[0]]
     assert (shared.parent, shared.provider, shared.protect) == (None, None, True)
+
+
+def test_what_the_engine_keeps_of_a_provider_is_no_output() -> None:
+    def program() -> None:
+        options = pulumi.ResourceOptions(plugin_download_url="https://plugins.example.com", version="7.50.0")
+        pulumi.ProviderResource("aws", "west", {"region": "us-west-2"}, options)
+
+    west = named(rehearse(program), "west")
+
+    assert west.inputs["__internal"] == {"pluginDownloadURL": "https://plugins.example.com"}
+    assert west.outputs == {"region": "us-west-2", "version": "7.50.0"}
