@@ -93,21 +93,23 @@ def draw(deployment: Deployment) -> str:
 
 
 def _drawing(deployment: Deployment) -> Drawing:
+    # By name: the order of registration is another one where the program runs in a process of its own.
+    resources = sorted(deployment.resources, key=lambda item: (item.parent or "", item.type, item.name))
     nodes = {
         resource.urn: resource
-        for resource in deployment.resources
+        for resource in resources
         if resource.custom and not resource.type.startswith((*LEFT_OUT, *ACCESS)) and resource.type != STACK_TYPE
     }
     parents = {resource.parent for resource in nodes.values()}
     groups = {
         resource.urn: resource
-        for resource in deployment.resources
+        for resource in resources
         if resource.urn in parents and not resource.custom and resource.type != STACK_TYPE
     }
     reached = {urn: set(_drawn_dependencies(deployment, nodes, urn)) for urn in nodes}
     uses = tuple((user, used) for user in nodes for used in nodes if used in _reduced(reached, user))
-    access = {pair: None for pair in _access(deployment, nodes) if pair[::-1] not in uses}
-    return Drawing(nodes, groups, uses, tuple(access))
+    access = {pair for pair in _access(deployment, nodes) if pair[::-1] not in uses}
+    return Drawing(nodes, groups, uses, tuple(sorted(access)))
 
 
 def _drawn_dependencies(deployment: Deployment, nodes: Mapping[str, Resource], urn: str) -> Iterator[str]:
