@@ -251,8 +251,9 @@ class ModelServingSettings(AzureSettings):
             if self.scale_in_cpu_percent > spread - MARGIN_PERCENT:
                 raise ValueError(
                     f"scaleInCpuPercent is {self.scale_in_cpu_percent} and must be at most {spread - MARGIN_PERCENT}: "
-                    f"scaleOutCpuPercent {self.scale_out_cpu_percent} on {colour.min_instances} {colour.name} "
-                    f"instance(s) becomes {spread} on {after}, and without {MARGIN_PERCENT} between them it flaps"
+                    f"scaleOutCpuPercent {self.scale_out_cpu_percent} on {colour.name}MinInstances "
+                    f"{colour.min_instances} becomes {spread} on scaleOutStep {self.scale_out_step} more, and without "
+                    f"{MARGIN_PERCENT} between them it flaps"
                 )
         return self
 

@@ -134,22 +134,22 @@ CONTRADICTIONS = [
         "thresholds that flap",
         "dev",
         {"scaleInCpuPercent": "31"},
-        "scaleInCpuPercent is 31 and must be at most 30: scaleOutCpuPercent 70 on 1 blue instance(s) becomes 35 on 2, "
-        "and without 5 between them it flaps",
+        "scaleInCpuPercent is 31 and must be at most 30: scaleOutCpuPercent 70 on blueMinInstances 1 "
+        "becomes 35 on scaleOutStep 1 more, and without 5 between them it flaps",
     ),
     Contradiction(
         "thresholds that flap where there are fewest instances",
         "prod",
         {"scaleInCpuPercent": "31"},
-        "scaleInCpuPercent is 31 and must be at most 30: scaleOutCpuPercent 70 on 2 green instance(s) becomes 35 on 4, "
-        "and without 5 between them it flaps",
+        "scaleInCpuPercent is 31 and must be at most 30: scaleOutCpuPercent 70 on greenMinInstances 2 "
+        "becomes 35 on scaleOutStep 2 more, and without 5 between them it flaps",
     ),
     Contradiction(
         "a step that flaps",
         "dev",
         {"scaleOutStep": "2"},
-        "scaleInCpuPercent is 25 and must be at most 18: scaleOutCpuPercent 70 on 1 blue instance(s) becomes 23 on 3, "
-        "and without 5 between them it flaps",
+        "scaleInCpuPercent is 25 and must be at most 18: scaleOutCpuPercent 70 on blueMinInstances 1 "
+        "becomes 23 on scaleOutStep 2 more, and without 5 between them it flaps",
     ),
     Contradiction(
         "a step that is decided before the last one shows",
