@@ -78,6 +78,21 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def integration(session: nox.Session) -> None:
+    """Run the stacks' code on emulators: in Docker where the daemon answers, else as processes."""
+    install(session, "dev")
+    session.run("pytest", "tests/integration", *session.posargs, env=KEEP_COMPILED)
+
+
+@nox.session(default=False)
+def integration_docker(session: nox.Session) -> None:
+    """Run the same on the official images alone; RINGFENCE_IMAGE_AZURITE and the like name other ones."""
+    install(session, "dev")
+    environment = KEEP_COMPILED | {"RINGFENCE_EMULATORS": "docker"}
+    session.run("pytest", "tests/integration", *session.posargs, env=environment)
+
+
+@nox.session(default=False)
 def e2e(session: nox.Session) -> None:
     """Run what needs the real Pulumi CLI on PATH; without one it fails, where `tests` would skip."""
     install(session, "dev")
@@ -103,19 +118,21 @@ def docs(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Resolve the requirements anew and write the locked files."""
     session.install("uv")
-    for name, arguments in LOCKED.items():
+    for path, arguments in LOCKED.items():
         session.run(
             *("uv", "pip", "compile", *arguments),
             *("--universal", "--python-version=3.11", "--generate-hashes", "--no-emit-index-url"),
             *("--no-header", "--quiet"),
-            *(f"--output-file=requirements/{name}.txt", *session.posargs),
+            *(f"--output-file={path}", *session.posargs),
         )
 
 
+EXTRAS = ["--extra=azure", "--extra=aws", "--extra=testing", "--extra=emulators"]
 LOCKED = {
-    "check": ["pyproject.toml", "--extra=azure", "--extra=aws", "--group=build"],
-    "lint": ["--group=lint"],
-    "types": ["pyproject.toml", "--group=build", "--group=types"],
-    "dev": ["pyproject.toml", "--extra=azure", "--extra=aws", "--group=dev"],
+    "requirements/check.txt": ["pyproject.toml", "--extra=azure", "--extra=aws", "--group=build"],
+    "requirements/lint.txt": ["--group=lint"],
+    "requirements/types.txt": ["pyproject.toml", "--group=build", "--group=types"],
+    "requirements/dev.txt": ["pyproject.toml", *EXTRAS, "--group=dev"],
+    "src/ringfence/emulators/aws/requirements.txt": ["--group=aws-emulator", "--no-annotate"],
 }
-"""Locked set to what goes into it."""
+"""Locked file to what goes into it."""

@@ -291,6 +291,14 @@ def test_throttling_for_good_reaches_the_caller(fake: CosmosFake) -> None:
     assert container.create_item(session())["sessionId"] == "s1"
 
 
+def test_faults_can_be_called_off_and_items_stay(fake: CosmosFake, container: ContainerProxy) -> None:
+    container.create_item(session())
+    fake.throttle(times=1000, retry_after_ms=1)
+    fake.stop_failing()
+
+    assert container.read_item("state", partition_key=["t1", "s1"])["sessionId"] == "s1"
+
+
 def test_a_fault_of_one_operation(fake: CosmosFake, container: ContainerProxy) -> None:
     fake.fail(ServiceError(449, "Retry the request."), operation="replace")
     container.create_item(session())

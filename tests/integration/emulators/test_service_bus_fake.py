@@ -229,6 +229,16 @@ def test_a_token_that_has_expired_is_refused(fake: ServiceBusFake) -> None:
         pass
 
 
+def test_time_that_passes_at_once_ends_no_token(fake: ServiceBusFake, client: ServiceBusClient) -> None:
+    fake.broker.advance(timedelta(days=2).total_seconds())
+    with client.get_queue_sender("orders", **QUICK) as sender:
+        sender.send_messages(ServiceBusMessage("by a token of now"))
+        fake.broker.advance(timedelta(days=2).total_seconds())
+        sender.send_messages(ServiceBusMessage("by the same"))
+
+    assert fake.broker.counts("orders").active == 2
+
+
 def test_sessions_can_be_listed(fake: ServiceBusFake, client: ServiceBusClient) -> None:
     fake.broker.create_queue(QueueSettings(name="talks", requires_session=True))
     with client.get_queue_sender("talks", **QUICK) as sender:

@@ -253,8 +253,15 @@ class Broker:
         """Return the time of this broker, in seconds since the Unix epoch."""
         return self._clock() + self._ahead
 
+    def token_time(self) -> float:
+        """Return the time that tokens are compared with: the clock's own, by which clients make them."""
+        return self._clock()
+
     def advance(self, seconds: float) -> None:
-        """Let time pass at once: locks expire, messages fall due, as if so many seconds had gone by."""
+        """Let time pass at once: locks expire, messages fall due, as if so many seconds had gone by.
+
+        Tokens do not expire by it: a client would make no new one.
+        """
         with self.lock:
             self._ahead += seconds
         self.on_change()

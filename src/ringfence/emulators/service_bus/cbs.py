@@ -85,7 +85,7 @@ def _shared_access(broker: Broker, audience: str, token: str) -> Claim:
     rule = broker.authorization_rules.get(unquote(parts.get("skn", "")))
     if rule is None or not _signed(rule, resource, expiry, unquote(parts.get("sig", ""))):
         raise errors.unauthorized("InvalidSignature: The token has an invalid signature.")
-    if not expiry.isdecimal() or int(expiry) <= broker.now():
+    if not expiry.isdecimal() or int(expiry) <= broker.token_time():
         raise errors.unauthorized("ExpiredToken: The token is expired.")
     covered = unquote(resource).lower().split("://", 1)[-1].rstrip("/") + "/"
     if not (audience.lower().split("://", 1)[-1].rstrip("/") + "/").startswith(covered):
@@ -106,7 +106,7 @@ def _entra(broker: Broker, audience: str, token: str) -> Claim:
     if claims.get("aud") not in ENTRA_AUDIENCES:
         raise errors.unauthorized("InvalidAudience: The authorization header contains a token with a wrong audience.")
     expiry = claims.get("exp")
-    if not isinstance(expiry, int | float) or expiry <= broker.now():
+    if not isinstance(expiry, int | float) or expiry <= broker.token_time():
         raise errors.unauthorized("ExpiredToken: The token is expired.")
     return Claim(path_of(audience), ALL_RIGHTS, float(expiry))
 

@@ -195,7 +195,7 @@ class Session:
             path = path[: -len(MANAGEMENT_SUFFIX)]
             self._check_management(path)
         elif path != CBS_NODE:
-            check_claims(self.connection.claims.values(), path, "Send", broker.now())
+            check_claims(self.connection.claims.values(), path, "Send", broker.token_time())
             inlet = broker.inlet(path)
             inlet.check_open()
             limit = inlet.max_message_size
@@ -226,7 +226,7 @@ class Session:
             answers.reply()
             return
         broker = self.connection.broker
-        check_claims(self.connection.claims.values(), path, "Listen", broker.now())
+        check_claims(self.connection.claims.values(), path, "Listen", broker.token_time())
         broker.check_fault(path, "receive")
         queue = broker.outlet(path)
         if queue.settings.status in ("Disabled", "ReceiveDisabled"):
@@ -254,9 +254,9 @@ class Session:
     def _check_management(self, path: str) -> None:
         broker = self.connection.broker
         try:
-            check_claims(self.connection.claims.values(), path, "Listen", broker.now())
+            check_claims(self.connection.claims.values(), path, "Listen", broker.token_time())
         except ServiceError:
-            check_claims(self.connection.claims.values(), path, "Send", broker.now())
+            check_claims(self.connection.claims.values(), path, "Send", broker.token_time())
 
     # Sessions of Service Bus: a link for one is attached once it has the session
 
