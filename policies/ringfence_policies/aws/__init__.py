@@ -7,7 +7,9 @@ from ringfence_policies.aws import (
     dynamodb,
     iam,
     iam_attachments,
+    iam_confused_deputy,
     iam_escalation,
+    iam_resources,
     iam_trust,
     lambda_,
     lambda_permission,
@@ -27,6 +29,8 @@ RULES: tuple[Rule, ...] = (
     *iam_attachments.RULES,
     *iam_escalation.RULES,
     *iam_trust.RULES,
+    *iam_resources.RULES,
+    *iam_confused_deputy.RULES,
     *sqs.RULES,
     *sagemaker.RULES,
 )

@@ -238,17 +238,21 @@ def no_direct_users(assignment: ResourceView, _: Parameters) -> Outcome:
     return require(assignment["principalType"], one_of("ServicePrincipal", "Group"), absent=absent)
 
 
+_GIVES_ROLES = frozenset({"roleassignments/write", "roledefinitions/write", "elevateaccess/action"})
+"""Actions of Microsoft.Authorization by which an identity gives itself every other one."""
+
+
 def _too_wide(action: str) -> bool:
     """Whether an action pattern covers every provider, or the management of access, for more than reading."""
     provider, _, rest = action.strip().casefold().partition("/")
     if rest == "read" or rest.endswith("/read"):
         return False
-    return "*" in provider or (provider == "microsoft.authorization" and "*" in rest)
+    return "*" in provider or (provider == "microsoft.authorization" and ("*" in rest or rest in _GIVES_ROLES))
 
 
 _ACTION = satisfying(
     lambda value: not _too_wide(value),
-    "an action of one provider, without a wildcard over Microsoft.Authorization",
+    "an action of one provider, none by which roles are given",
     "string",
 )
 
@@ -260,7 +264,8 @@ _ACTION = satisfying(
     types=(DEFINITION,),
     severity=Severity.HIGH,
     level=Level.MANDATORY,
-    why='A role with "*", "*/write" or "Microsoft.Authorization/*" is an Owner by another name.',
+    why='A role with "*", "*/write" or "Microsoft.Authorization/*" is an Owner by another name, and one that may write '
+    "role assignments makes itself one.",
     reads="permissions[].actions, permissions[].dataActions",
     absent="Passes: a role without actions grants nothing.",
     remedy="Name the actions that the role needs, such as Microsoft.Storage/storageAccounts/read.",

@@ -194,6 +194,10 @@ def blob_soft_delete(account: ResourceView, parameters: Parameters) -> Outcome |
 
     The service takes 1 to 365 days.
     """
+    return _soft_delete(account, "deleteRetentionPolicy", parameters["days"])
+
+
+def _soft_delete(account: ResourceView, key: str, days: int) -> Outcome | list[Outcome]:
     kind = account["kind"].text
     if kind is not None and kind.casefold() == "filestorage":
         return not_applicable("An account for files only has no blob service.")
@@ -204,16 +208,59 @@ def blob_soft_delete(account: ResourceView, parameters: Parameters) -> Outcome |
         return failed(
             None,
             "No BlobServiceProperties of the stack switches soft delete on for this account.",
-            expected=f"soft delete for at least {parameters['days']} days",
+            expected=f"soft delete for at least {days} days",
         )
     outcomes = []
     for service in services:
-        policy = service["deleteRetentionPolicy"]
+        policy = service[key]
         outcomes.append(about(service, require(policy["enabled"], is_true(), absent="Soft delete is then off.")))
-        outcomes.append(
-            about(service, require(policy["days"], between(parameters["days"], 365, "days"), absent="fail"))
-        )
+        outcomes.append(about(service, require(policy["days"], between(days, 365, "days"), absent="fail")))
     return outcomes
+
+
+@rule(
+    "ST15",
+    "storage-container-soft-delete",
+    "Deleted blob containers can be restored",
+    types=(ACCOUNT,),
+    severity=Severity.MEDIUM,
+    level=Level.ADVISORY,
+    graph=True,
+    why="Soft delete of blobs does not bring back a container: who deletes that, deletes all its blobs for good.",
+    reads="BlobServiceProperties of the account: containerDeleteRetentionPolicy.enabled, "
+    "containerDeleteRetentionPolicy.days",
+    absent="Fails: soft delete is off until a BlobServiceProperties switches it on.",
+    remedy="Add a BlobServiceProperties for the account with a container_delete_retention_policy that is enabled and "
+    "keeps deleted containers for at least the required days.",
+    frameworks=cis(v50="9.2.2", v60="9.2.2"),
+    sources=("Azure.Storage.ContainerSoftDelete",),
+    parameters=(
+        Parameter(
+            "days", "integer", 7, "Days for which a deleted container is kept, at least.", minimum=1, maximum=365
+        ),
+    ),
+    bad=(
+        Sample(ACCOUNT, {"kind": "StorageV2"}),
+        Sample(
+            BLOB_SERVICE,
+            {"accountName": "account", "containerDeleteRetentionPolicy": {"enabled": False}},
+            name="blobs",
+            feeds={"accountName": ("example",)},
+        ),
+    ),
+    good=(
+        Sample(ACCOUNT, {"kind": "StorageV2"}),
+        Sample(
+            BLOB_SERVICE,
+            {"accountName": "account", "containerDeleteRetentionPolicy": {"enabled": True, "days": 7}},
+            name="blobs",
+            feeds={"accountName": ("example",)},
+        ),
+    ),
+)
+def container_soft_delete(account: ResourceView, parameters: Parameters) -> Outcome | list[Outcome]:
+    """Check the retention policy for containers of the account's blob service. The service takes 1 to 365 days."""
+    return _soft_delete(account, "containerDeleteRetentionPolicy", parameters["days"])
 
 
 RULES: tuple[Rule, ...] = (
@@ -223,5 +270,6 @@ RULES: tuple[Rule, ...] = (
     private_container,
     no_cross_tenant_replication,
     blob_soft_delete,
+    container_soft_delete,
     no_local_users,
 )

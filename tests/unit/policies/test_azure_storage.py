@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from ringfence.deployment import UNKNOWN, Secret
@@ -19,6 +21,16 @@ ACCOUNT = {"accountName": "mine"}
 
 def service(policy: object, name: object = "mine", feeds: dict[str, tuple[str, ...]] | None = None) -> Sample:
     return Sample(SERVICE, {"accountName": name, "deleteRetentionPolicy": policy}, name="blobs", feeds=feeds or {})
+
+
+def of_containers(case: Case) -> Case:
+    """Return a case about deleted blobs as one about deleted containers."""
+    renamed = {"deleteRetentionPolicy": "containerDeleteRetentionPolicy"}
+    others = tuple(
+        replace(item, inputs={renamed.get(key, key): value for key, value in item.inputs.items()})
+        for item in case.others
+    )
+    return replace(case, others=others)
 
 
 KEPT = {"enabled": True, "days": 7}
@@ -148,6 +160,8 @@ TABLE: list[tuple[Rule, list[Case]]] = [
         ],
     ),
 ]
+BLOBS = next(cases for rule, cases in TABLE if rule is storage.blob_soft_delete)
+TABLE.insert(-1, (storage.container_soft_delete, [of_containers(case) for case in BLOBS]))  # in the order of the rules
 CASES = [pytest.param(rule, case, id=f"{rule.code}-{case.label}") for rule, cases in TABLE for case in cases]
 
 
