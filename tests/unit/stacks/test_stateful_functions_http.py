@@ -14,7 +14,7 @@ import pytest
 from azure.core.exceptions import HttpResponseError, ServiceRequestError
 from azure.cosmos import ContainerProxy
 from azure.cosmos.exceptions import CosmosHttpResponseError
-from azure.storage.blob import ContainerClient
+from azure.storage.blob import ContainerClient, ExponentialRetry
 
 from tests.unit.stacks.loading import STACKS, load
 from tests.unit.stacks.test_stateful_functions_store import Blobs, Items
@@ -244,6 +244,13 @@ def test_a_call_to_a_service_ends_before_the_host_ends_the_function() -> None:
 
     assert host["functionTimeout"] == "00:01:00"
     assert (clients.RETRIES + 1) * clients.READ_SECONDS < 60
+
+
+def test_storage_that_does_not_answer_is_given_up_before_the_host_gives_up() -> None:
+    policy = ExponentialRetry(retry_total=clients.RETRIES, **clients.BACKOFF)
+    waits = [policy.get_backoff_time({"count": count}) for count in range(1, clients.RETRIES + 1)]
+
+    assert sum(waits) + (clients.RETRIES + 1) * clients.READ_SECONDS < 60
 
 
 def test_requirements_are_pinned_and_are_the_tested_versions() -> None:
