@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from pulumi.runtime import proto
 from ringfence import __version__
 from ringfence.policy.analyzer_config import ConfiguredRule, Setup, default_setup, pack_settings_schema, setup
 from ringfence.policy.analyzer_wire import provider_of, read_resource, read_struct
-from ringfence.policy.evaluate import judge
+from ringfence.policy.evaluate import decide, finding_of, judge
 from ringfence.policy.exemptions import apply_exemptions
 from ringfence.policy.graph import ResourceView, StackView
 from ringfence.policy.pack import Pack
@@ -50,7 +50,7 @@ class RuleAnalyzer:
         self._url = url
         self._setup = default_setup(pack)
         self._elsewhere = lru_cache(maxsize=1024)(self._not_applicable)
-        self._inputs: dict[str, Struct] = {}
+        self._inputs: dict[str, Mapping[str, Any]] = {}
         # The language host starts a pack with this variable; an engine that attaches to one has ConfigureStack alone.
         self._dry_run = os.environ.get("PULUMI_DRY_RUN") != "false"
 
@@ -86,14 +86,14 @@ class RuleAnalyzer:
 
     def analyze(self, request: proto.AnalyzeRequest) -> proto.AnalyzeResponse:
         """Judge one resource by its inputs."""
-        self._inputs[request.urn] = request.properties
         view = self._view(request, request.properties)
+        self._inputs[request.urn] = view.resource.inputs
         setup = self._setup
         everywhere = view.resource.custom and not view.type.startswith("pulumi:")
         response = proto.AnalyzeResponse()
         response.CopyFrom(self._elsewhere(view.type, everywhere))
         for entry in _judging(setup, view.type, everywhere):
-            self._report(entry, judge(entry.active, view, self._pack.name), response, in_stack=False)
+            self._report(entry, view, response, in_stack=False)
         return response
 
     def analyze_stack(self, request: proto.AnalyzeStackRequest) -> proto.AnalyzeResponse:
@@ -110,7 +110,7 @@ class RuleAnalyzer:
                 continue
             reasons = []
             for view in views:
-                reasons.append(self._report(entry, judge(entry.active, view, self._pack.name), response, in_stack=True))
+                reasons.append(self._report(entry, view, response, in_stack=True))
             if all(reasons):
                 response.not_applicable.add(policy_name=entry.rule.name, reason=reasons[0])
         return response
@@ -168,7 +168,7 @@ class RuleAnalyzer:
         for item in request.resources:
             outputs = read_struct(item.properties)
             given = seen.get(item.urn)
-            inputs = outputs if given is None else read_struct(given)
+            inputs = outputs if given is None else given
             # Asked about a stack alone, without its resources before, nothing says what is only read.
             external = bool(seen) and given is None
             resources.append(read_resource(item, inputs, outputs, dry_run=self._dry_run, external=external))
@@ -188,9 +188,13 @@ class RuleAnalyzer:
         return any(finding.verdict in (Verdict.FAIL, Verdict.ERROR) for finding in applied.findings)
 
     def _report(
-        self, entry: ConfiguredRule, findings: list[Finding], response: proto.AnalyzeResponse, *, in_stack: bool
+        self, entry: ConfiguredRule, view: ResourceView, response: proto.AnalyzeResponse, *, in_stack: bool
     ) -> str:
         """Add what a rule says of one resource to the response; return the reason if it does not apply, else ""."""
+        outcomes = decide(entry.active, view)
+        if outcomes[0].verdict is Verdict.PASS:  # most of them, and the engine is told nothing then
+            return ""
+        findings = [finding_of(entry.active, view, outcome, self._pack.name) for outcome in outcomes]
         if entry.exemptions and findings[0].verdict is Verdict.FAIL:
             findings = apply_exemptions(findings, entry.exemptions, datetime.date.today()).findings
         for finding in findings:

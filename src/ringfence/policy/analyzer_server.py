@@ -14,6 +14,7 @@ A pack of ordinary policies changes one import, `from pulumi_policy import Polic
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import threading
@@ -94,6 +95,8 @@ def _serve(answers: Answers) -> NoReturn:
     server, port = start(answers)
     sys.stdout.buffer.write(f"{port}\n".encode())
     sys.stdout.flush()
+    # What the imports have left stays to the end: the garbage collector need not look through it for each request.
+    gc.freeze()
     try:
         # The engine kills this process when it is done. An engine that was killed itself cannot.
         forever = threading.Event()

@@ -7,6 +7,7 @@ without resource references (pulumi/pulumi, pkg/resource/plugin/analyzer_plugin.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -49,8 +50,10 @@ def holds_secret(struct: Struct) -> bool:
     return False
 
 
-def _options(given: proto.AnalyzerResourceOptions) -> Options:
-    """Return the resource options that the engine tells an analyzer."""
+@lru_cache(maxsize=1024)
+def _options(message: bytes) -> Options:
+    """Return the resource options that the engine tells an analyzer; those of most resources are the same."""
+    given = proto.AnalyzerResourceOptions.FromString(message)
     timeouts = given.customTimeouts
     seconds = {"create": timeouts.create, "update": timeouts.update, "delete": timeouts.delete, "read": timeouts.read}
     return Options(
@@ -94,7 +97,7 @@ def read_resource(
         property_dependencies=(
             {key: tuple(item.urns) for key, item in in_stack.propertyDependencies.items()} if in_stack else {}
         ),
-        options=_options(request.options),
+        options=_options(request.options.SerializeToString(deterministic=True)),
     )
 
 
@@ -102,6 +105,12 @@ def provider_of(request: proto.AnalyzeRequest) -> Resource | None:
     """Return the provider that serves the resource of a request, None for components and providers."""
     if not request.HasField("provider"):
         return None
-    given = request.provider
+    return _provider(request.provider.SerializeToString(deterministic=True))
+
+
+@lru_cache(maxsize=64)
+def _provider(message: bytes) -> Resource:
+    # One provider serves many resources, and comes with each.
+    given = proto.AnalyzerProviderResource.FromString(message)
     inputs = read_struct(given.properties)
     return Resource(given.urn, given.type, given.name, inputs, outputs=inputs)

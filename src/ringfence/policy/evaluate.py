@@ -10,7 +10,7 @@ from ringfence.policy.pack import ActiveRule, index
 from ringfence.policy.redaction import Redactor
 from ringfence.policy.verdict import NO_FACTS, Finding, Outcome, Verdict
 
-__all__ = ["evaluate"]
+__all__ = ["decide", "evaluate", "finding_of", "judge"]
 
 _ERROR, _FAIL = Verdict.ERROR, Verdict.FAIL
 _REMEDIED = (_FAIL, Verdict.UNKNOWN)
@@ -43,10 +43,15 @@ def evaluate(resources: Iterable[Resource], active: Iterable[ActiveRule], *, pac
 
 def judge(entry: ActiveRule, view: ResourceView, pack: str = "") -> list[Finding]:
     """Return what one rule says of one resource: every failure, else one finding for unknown, pass or neither."""
+    return [finding_of(entry, view, outcome, pack) for outcome in decide(entry, view)]
+
+
+def decide(entry: ActiveRule, view: ResourceView) -> list[Outcome]:
+    """Return the outcomes that count, at least one: every failure, else one for unknown, pass or neither."""
     try:
         result = entry.rule.check(view, entry.parameters)
         if type(result) is Outcome:  # most rules: the short way
-            return [_finding(entry, view, result, pack)]
+            return [result]
         outcomes = [result] if isinstance(result, Outcome) else list(result)
         for outcome in outcomes:
             if not isinstance(outcome, Outcome):
@@ -57,7 +62,7 @@ def judge(entry: ActiveRule, view: ResourceView, pack: str = "") -> list[Finding
             *(values for item in view.stack.resources for values in (item.resource.inputs, item.resource.outputs))
         )(str(error))
         outcomes = [Outcome(Verdict.ERROR, message=f"The rule itself broke: {type(error).__name__}: {shown}")]
-    return [_finding(entry, view, outcome, pack) for outcome in _deciding(outcomes)]
+    return _deciding(outcomes)
 
 
 def _deciding(outcomes: list[Outcome]) -> list[Outcome]:
@@ -74,7 +79,8 @@ def _deciding(outcomes: list[Outcome]) -> list[Outcome]:
     return [Outcome(Verdict.PASS)]
 
 
-def _finding(entry: ActiveRule, view: ResourceView, outcome: Outcome, pack: str) -> Finding:
+def finding_of(entry: ActiveRule, view: ResourceView, outcome: Outcome, pack: str = "") -> Finding:
+    """Return an outcome as a finding: with the rule and the resource that it is about."""
     rule, resource, verdict = entry.rule, view.resource, outcome.verdict
     return Finding(  # by position, in the order of the fields: so many keywords take longer than the object itself
         rule.code,
