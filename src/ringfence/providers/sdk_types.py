@@ -37,6 +37,7 @@ __all__ = [
     "UnionType",
     "describe",
     "fields_of",
+    "forget_classes",
     "homes_of",
     "resource_class",
     "result_class",
@@ -197,6 +198,18 @@ def _args_class(cls: type) -> type | None:
             if name in names and inspect.isclass(args) and _types.is_input_type(args):
                 return args
     return None
+
+
+def forget_classes() -> None:
+    """Let go of all classes that were ever asked about.
+
+    The SDK remembers what it has found out of each class without a limit, and so holds every class of every program
+    that has run, with the modules that they are from.
+    """
+    for item in [*vars(_types).values(), _describe, fields_of]:
+        clear = getattr(item, "cache_clear", None)
+        if clear is not None:
+            clear()
 
 
 @lru_cache(maxsize=16384)

@@ -15,7 +15,9 @@ from pulumi.runtime import settings as sdk_settings
 from pulumi.runtime._serialization import _deserialize
 
 from ringfence.engine._pulumi_sdk.hooks import Hooks
+from ringfence.engine._pulumi_sdk.properties import unwrap_type
 from ringfence.engine._pulumi_sdk.transport import MonitorAdapter
+from ringfence.providers.sdk_types import forget_classes
 
 __all__ = ["configure", "forget_packages", "load_dynamic_provider", "release", "run_in_stack"]
 
@@ -78,12 +80,26 @@ class _Registered:
         return sum(len(entries) for table in cls.tables for entries in table.values())
 
 
+class _Remembered:
+    """Classes of programs that have ended, which the SDK's caches hold with all their modules."""
+
+    runs = 0
+    at_once = 50
+    """Runs after which the caches are emptied. To find out all of a provider SDK's classes again takes a while, and
+    what a run leaves behind is a few hundred kilobytes."""
+
+
 def forget_packages(modules: Collection[str]) -> None:
     """Take out of the SDK's tables what the given modules registered.
 
     A generated SDK registers itself on import and must not do so twice; one that belongs to the project is imported
-    anew in every run.
+    anew in every run. Once in a while what the SDK remembers of classes goes, too.
     """
+    _Remembered.runs += bool(modules)
+    if _Remembered.runs >= _Remembered.at_once:
+        _Remembered.runs = 0
+        forget_classes()
+        unwrap_type.cache_clear()
     if _Registered.count() == _Registered.after_last_run:
         return
     for table in _Registered.tables:
