@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         recover=options.recover,
     )
     targets = find_targets(options.projects, options.stack)
-    source = shared.source_of(options.engine)
+    source = shared.source_of(options.engine, isolate=options.isolate, type_check=options.type_check)
     results = shared.follow(check(targets, check_options, source))
     report = Run(
         results=results,

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         judge=False,
     )
     targets = find_targets([options.project], options.stack)
-    source = shared.source_of(options.engine)
+    source = shared.source_of(options.engine, isolate=options.isolate, type_check=options.type_check)
     results = shared.follow(check(targets, check_options, source))
     color = options.output is None and shared.use_color(sys.stdout)
     shared.show_details(results, options.debug)

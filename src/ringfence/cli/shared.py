@@ -71,6 +71,15 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
         "--time-limit", type=_seconds, default=60.0, metavar="SECONDS", help="how long a program may run (default: 60)"
     )
     group.add_argument(
+        "--isolate",
+        action="store_true",
+        help="run Python programs in a process of their own, as those of other languages and those with a virtual "
+        "environment of their own always do",
+    )
+    group.add_argument(
+        "--type-check", action="store_true", help="check the types of a TypeScript program before it runs"
+    )
+    group.add_argument(
         "--no-recovery",
         action="store_false",
         dest="recover",
@@ -78,15 +87,15 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def source_of(engine: str) -> Source:
-    """Return the source that `--engine` names."""
+def source_of(engine: str, *, isolate: bool = False, type_check: bool = False) -> Source:
+    """Return the source that `--engine` names; the other options are about programs that run out of process."""
     if engine == "pulumi":
         from ringfence.sources.pulumi_cli import PulumiSource
 
         return PulumiSource()
     from ringfence.sources.project import EmbeddedSource
 
-    return EmbeddedSource()
+    return EmbeddedSource(isolate=isolate, type_check=type_check)
 
 
 def _seconds(text: str) -> float:

@@ -10,7 +10,6 @@ from pulumi.dynamic import ConfigureRequest
 from pulumi.dynamic.config import Config
 
 from ringfence.deployment import SourceLine, Unknown, contains_unknown, reveal
-from ringfence.engine._pulumi_sdk import load_dynamic_provider
 from ringfence.engine.frames import source_of_exception
 from ringfence.wire import UNKNOWN_SENTINEL, unknown_where_marked
 
@@ -45,6 +44,9 @@ def check_dynamic(serialised: str, inputs: Mapping[str, Any], config: Mapping[st
     from the SDK's own provider process. A check that does not take that one leaves the inputs as they are, with a note.
     Raises `DynamicProviderError` where the provider's code raises.
     """
+    # Imported here: a program that runs out of process needs the rest of this module alone.
+    from ringfence.engine._pulumi_sdk import load_dynamic_provider
+
     plain = {key: plain_value(value) for key, value in inputs.items()}
     marked = contains_unknown(inputs)
     try:

@@ -30,7 +30,7 @@ from ringfence.deployment import (
 )
 from ringfence.engine.assets import asset_faults
 from ringfence.engine.frames import chain_of_frames
-from ringfence.engine.provider_table import DYNAMIC_PACKAGE, PROVIDER_PREFIX, ProviderTable
+from ringfence.engine.provider_table import DYNAMIC_PACKAGES, PROVIDER_PREFIX, ProviderTable
 from ringfence.engine.requests import inherit, options_of, sources_of
 from ringfence.engine.transforms import CallBack, transform_invoke, transform_registration
 from ringfence.engine.urn import make_urn, package_of
@@ -62,6 +62,11 @@ FEATURES = tuple(
 """What this monitor implements. A program that uses more is told so by its SDK instead of being silently wrong."""
 
 _STACK_REFERENCE = "pulumi:pulumi:StackReference"
+
+TakePart = Callable[
+    ["Monitor", resource_pb2.RegisterResourceRequest], Awaitable[resource_pb2.RegisterResourceResponse | None]
+]
+"""Lets the processes of providers take part in a registration: see `Monitor.take_part`."""
 
 
 class EngineRefusalError(Exception):
@@ -95,6 +100,9 @@ class Monitor:
     working_directory: Path = field(default_factory=Path.cwd)
     call_back: CallBack | None = None
     """How to call the program back; None where it cannot register callbacks."""
+    take_part: TakePart | None = None
+    """What constructs remote components (its answer is the registration's then) and checks dynamic resources, by
+    changing the request; None where the first are unknown and the second are Python's, checked in this process."""
     recovering: bool = False
     """Whether the program runs with repairs: text that holds the mark of a stand-in is unknown, and what raises
     `RepairableError` otherwise is a problem."""
@@ -141,8 +149,9 @@ class Monitor:
     ) -> resource_pb2.RegisterResourceResponse | Awaitable[resource_pb2.RegisterResourceResponse]:
         """Register a resource: run its transforms, check its inputs, give it outputs, keep it."""
         callbacks = self._transforms_for(request)
-        if callbacks:
-            return self._register_transformed(request, callbacks)
+        taking_part = self.take_part is not None and (request.remote or _is_dynamic(request))
+        if callbacks or taking_part:
+            return self._register_with_others(request, callbacks)
         return self._register(request)
 
     def _transforms_for(self, request: resource_pb2.RegisterResourceRequest) -> list[callback_pb2.Callback]:
@@ -156,11 +165,16 @@ class Monitor:
             callbacks.extend(self._stack_transforms)
         return callbacks
 
-    async def _register_transformed(
+    async def _register_with_others(
         self, request: resource_pb2.RegisterResourceRequest, callbacks: list[callback_pb2.Callback]
     ) -> resource_pb2.RegisterResourceResponse:
-        changed = await transform_registration(request, callbacks, self._require_call_back())
-        return self._register(changed)
+        if callbacks:
+            request = await transform_registration(request, callbacks, self._require_call_back())
+        if self.take_part is not None and (request.remote or _is_dynamic(request)):
+            answer = await self.take_part(self, request)
+            if answer is not None:
+                return answer
+        return self._register(request)
 
     def _require_call_back(self) -> CallBack:
         if self.call_back is None:
@@ -183,7 +197,7 @@ class Monitor:
             self.problems.append(problem)
         if request.type.startswith(PROVIDER_PREFIX):
             self._providers.complete(request, inputs)
-        elif request.type.startswith(f"{DYNAMIC_PACKAGE}:"):
+        elif _is_dynamic(request) and self.take_part is None:
             inputs = self._check_dynamic(inputs, request, source)
         provider = self._providers.serving(request)
         created = self._create(request, urn, inputs, provider, source)
@@ -239,7 +253,7 @@ class Monitor:
             return Created(None, {})
         if request.type.startswith(PROVIDER_PREFIX):
             return Created(UNKNOWN, {key: value for key, value in inputs.items() if key != "__internal"})
-        if request.type.startswith(f"{DYNAMIC_PACKAGE}:"):
+        if _is_dynamic(request):
             return Created(UNKNOWN, inputs)
         registration = Registration(
             urn=urn,
@@ -478,6 +492,16 @@ class Monitor:
             )
         return {**checked.inputs, "__provider": inputs["__provider"]}
 
+    # --- for those who take part -------------------------------------------------------------------------------------
+
+    def urn_of(self, request: resource_pb2.RegisterResourceRequest) -> str:
+        """Return the URN that a registration gets."""
+        return make_urn(self.stack, self.project, request.type, request.name, request.parent)
+
+    def provider_inputs(self, request: resource_pb2.RegisterResourceRequest) -> Mapping[str, Any]:
+        """Return the inputs of the provider that serves a registration."""
+        return self._providers.inputs(self._providers.serving(request), package_of(request.type))
+
     # --- keeping -------------------------------------------------------------------------------------------------
 
     def keep(self, resource: Resource) -> None:
@@ -500,6 +524,10 @@ class Monitor:
                 source=source,
             )
         )
+
+
+def _is_dynamic(request: resource_pb2.RegisterResourceRequest) -> bool:
+    return package_of(request.type) in DYNAMIC_PACKAGES
 
 
 def _python_name(name: str) -> str:

@@ -19,11 +19,11 @@ from ringfence.wire import UNKNOWN_SENTINEL
 if TYPE_CHECKING:
     from ringfence.engine.monitor import Monitor
 
-__all__ = ["DYNAMIC_PACKAGE", "PROVIDER_PREFIX", "ProviderTable"]
+__all__ = ["DYNAMIC_PACKAGES", "PROVIDER_PREFIX", "ProviderTable"]
 
 PROVIDER_PREFIX = "pulumi:providers:"
-DYNAMIC_PACKAGE = "pulumi-python"
-"""Package of the resources of dynamic providers."""
+DYNAMIC_PACKAGES = ("pulumi-python", "pulumi-nodejs")
+"""Packages of the resources of dynamic providers, by the language that these are written in."""
 
 
 @dataclass
@@ -100,7 +100,7 @@ class ProviderTable:
 
     def _package_config(self, package: str) -> dict[str, Any]:
         # Dynamic providers get the whole config, since they have no namespace of their own.
-        whole = package == DYNAMIC_PACKAGE
+        whole = package in DYNAMIC_PACKAGES
         found: dict[str, Any] = {}
         for key, value in sorted(self._deployment.config.items()):
             namespace, _, name = key.partition(":")

@@ -25,6 +25,8 @@ class Request:
     stack: str = "dev"
     config: Mapping[str, str] = field(default_factory=dict)
     """Values over those of Pulumi.<stack>.yaml; keys with or without namespace."""
+    leave_out: frozenset[str] = frozenset()
+    """Full keys of Pulumi.<stack>.yaml that the program does not get."""
     outputs: OutputMode = "synthetic"
     stack_references: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Outputs of other stacks, by stack name."""

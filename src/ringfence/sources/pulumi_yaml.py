@@ -18,6 +18,7 @@ __all__ = [
     "ProjectFile",
     "find_projects",
     "load_project",
+    "load_runtime",
     "load_yaml",
 ]
 
@@ -170,6 +171,12 @@ def _text(path: Path, data: Mapping[str, Any], key: str, expected: str) -> str:
     if value is not None and not isinstance(value, str):
         raise ProjectError(f"{path}: {key}: expected {expected}, found {kind_of(value)}")
     return value or ""
+
+
+def load_runtime(path: Path) -> tuple[str, Mapping[str, Any]]:
+    """Return the runtime that the file of a project or a policy pack names, and its options. Raises `ProjectError`."""
+    data = load_yaml(path) if path.is_file() else None
+    return _runtime(path, data.get("runtime") if isinstance(data, Mapping) else None)
 
 
 def _runtime(path: Path, runtime: Any) -> tuple[str, Mapping[str, Any]]:

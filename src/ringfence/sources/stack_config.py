@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,8 +65,10 @@ def stack_file(project: ProjectFile, stack: str) -> Path:
     return _folder(project) / f"Pulumi.{split_stack(stack)[1]}{project.path.suffix}"
 
 
-def load_stack_config(project: ProjectFile, stack: str, overrides: Mapping[str, str]) -> StackConfig:
-    """Return the config for a stack: the project's values, the stack file's, then `overrides`.
+def load_stack_config(
+    project: ProjectFile, stack: str, overrides: Mapping[str, str], *, leave_out: Collection[str] = ()
+) -> StackConfig:
+    """Return the config for a stack: the project's values, the stack file's but for `leave_out`, then `overrides`.
 
     A stack without a file has the project's values alone. Raises `ProjectError` for a file that cannot be read, a
     value of the wrong type or a required value that is missing.
@@ -77,7 +79,7 @@ def load_stack_config(project: ProjectFile, stack: str, overrides: Mapping[str, 
             reader.put(declaration.key, declaration.value, project.path)
     path = stack_file(project, stack)
     if path.is_file():
-        reader.read(path)
+        reader.read(path, leave_out)
     for key, value in overrides.items():
         reader.override(key, value)
     reader.check(path)
@@ -107,8 +109,8 @@ class _Reader:
         self._salt: object = None
         self._decrypter: Decrypter | str | None = None
 
-    def read(self, path: Path) -> None:
-        """Take the values of a stack file."""
+    def read(self, path: Path, leave_out: Collection[str] = ()) -> None:
+        """Take the values of a stack file, those of some keys aside."""
         data = load_yaml(path)
         if data is None:
             return
@@ -127,7 +129,8 @@ class _Reader:
             full = full_key(self.project.name, key)
             if full is None:
                 raise ProjectError(f"{path}: config.{key}: expected a key of the form name or namespace:name")
-            self.put(full, value, path)
+            if full not in leave_out:
+                self.put(full, value, path)
 
     def put(self, key: str, value: Any, path: Path) -> None:
         """Take the value of a file."""

@@ -187,8 +187,9 @@ PROGRAM_FAULTS = [
     (HEAD + "main: app\n", "Pulumi.yaml: main: expected a Python program at app, which does not exist"),
     (HEAD, "Pulumi.yaml: runtime: expected a Python program at __main__.py, which does not exist"),
     (
-        "name: shop\nruntime: nodejs\n",
-        "Pulumi.yaml: runtime: expected python, found 'nodejs'; only Python programs can be evaluated",
+        "name: shop\nruntime: java\n",
+        "Pulumi.yaml: runtime: expected one of python, nodejs, go, found 'java'; programs of other runtimes need "
+        "--engine pulumi",
     ),
 ]
 

@@ -1,0 +1,1 @@
+"""How programs of each runtime are started out of process, and how their faults are read."""
