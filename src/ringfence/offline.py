@@ -9,8 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -18,17 +19,22 @@ from typing import Any
 
 from ringfence.policy.program import PROGRAM_CHECKS
 from ringfence.policy.verdict import Level
+from ringfence.providers.emulated import EmulatedProvider
 from ringfence.providers.interface import OutputMode
 from ringfence.providers.plugin import OfflinePlugin, serve
 from ringfence.settings import Settings, load_settings
+from ringfence.sources.lent_environment import lent_environment
 from ringfence.sources.packages import find_packages
-from ringfence.sources.pulumi_yaml import ProjectError, ProjectFile, find_project_file, load_project
+from ringfence.sources.pulumi_yaml import ProjectError, ProjectFile, find_project_file, load_project, load_runtime
 from ringfence.sources.stack_config import stack_file, stack_names
 from ringfence.sources.throw_away import DEFAULT_STACK, ThrowAway, default_stack, throw_away
 
 __all__ = ["CommandError", "find_command", "names_pulumi", "run_command", "run_offline"]
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+_GRACE = 5.0
+"""Seconds that a command has to end by itself once it was told to: Pulumi finishes what it is at, if it can."""
 _PATIENCE = 2.0
 """Seconds that processes left behind have to end before they are killed."""
 _SUBREAPER = 36
@@ -39,8 +45,16 @@ class CommandError(ValueError):
     """The command cannot be run."""
 
 
-def run_offline(command: Sequence[str], outputs: OutputMode = "synthetic") -> int:
+def run_offline(
+    command: Sequence[str],
+    outputs: OutputMode = "synthetic",
+    *,
+    emulated: EmulatedProvider | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> int:
     """Run a command with the offline provider attached and return its exit code; 128 + n where signal n ended it.
+
+    What is applied is made by `emulated`, where one is given. `environment` is what the command gets besides.
 
     Raises `CommandError` where there is no such command, and what the project and its settings say wrong.
     """
@@ -56,11 +70,17 @@ def run_offline(command: Sequence[str], outputs: OutputMode = "synthetic") -> in
             root=package.root,
             tolerated=_codes(settings, Level.ADVISORY),
             silenced=_codes(settings, Level.DISABLED),
+            emulated=emulated,
         )
         for package in find_packages(_folders(call))
     ]
-    with throw_away() as place, serve(plugins) as ports, _kept(_stack_files(call, place)):
-        variables = {**os.environ, **place.environment, **_prepare(call, place, settings)}
+    with (
+        throw_away() as place,
+        serve(plugins) as ports,
+        _kept(_stack_files(call, place)),
+        _environments(call, place.notes.append),
+    ):
+        variables = {**os.environ, **(environment or {}), **place.environment, **_prepare(call, place, settings)}
         variables["PULUMI_DEBUG_PROVIDERS"] = _attached(ports, os.environ.get("PULUMI_DEBUG_PROVIDERS", ""))
         for note in place.notes:
             print(f"ringfence: {note}", file=sys.stderr)
@@ -100,6 +120,10 @@ class _Call:
     pulumi: bool = False
     """Whether the command is the Pulumi CLI itself, and not one that may call it."""
     preview: bool = False
+    install: bool = False
+    """Whether it is `pulumi install`, which fills environments."""
+    packs: tuple[Path, ...] = ()
+    """The folders of the policy packs that a Pulumi command names."""
     projects: tuple[ProjectFile, ...] = field(default=())
 
 
@@ -114,7 +138,9 @@ def _read(command: Sequence[str]) -> _Call:
         with contextlib.suppress(ProjectError):  # the CLI will say so, if it is about this project
             projects.append(load_project(path))
     stack = _option(words, "-s", "--stack") or os.environ.get("PULUMI_STACK", "")
-    return _Call(folder, stack, pulumi, bool({"preview", "pre"} & set(words[:4])), tuple(projects))
+    packs = tuple(folder / pack for pack in _options(words, "--policy-pack"))
+    first = set(words[:4])
+    return _Call(folder, stack, pulumi, bool({"preview", "pre"} & first), "install" in first, packs, tuple(projects))
 
 
 def _projects_below(folder: Path) -> list[Path]:
@@ -130,19 +156,39 @@ def _inside_project(folder: Path) -> bool:
 
 def _option(words: Sequence[str], *names: str) -> str:
     """Return the value of an option, the last one where it is repeated."""
-    value = ""
+    return next(reversed(_options(words, *names)), "")
+
+
+def _options(words: Sequence[str], *names: str) -> list[str]:
+    """Return the values of an option that may be repeated."""
+    values = []
     for index, word in enumerate(words):
         name, equals, given = word.partition("=")
         if word == "--":
             break
         if name in names:
-            value = given if equals else next(iter(words[index + 1 :]), "")
-    return value
+            values.append(given if equals else next(iter(words[index + 1 :]), ""))
+    return values
 
 
 def _folders(call: _Call) -> list[Path]:
     places = [place for project in call.projects for place in (project.folder, project.folder / project.main)]
     return list(dict.fromkeys([call.folder, *places]))
+
+
+@contextlib.contextmanager
+def _environments(call: _Call, note: Callable[[str], None]) -> Iterator[None]:
+    """Lend our Python environment to the project and the packs that name one which is not there."""
+    files = [(item.path, item.runtime, item.options) for item in call.projects] if len(call.projects) == 1 else []
+    for pack in call.packs:
+        manifest = pack / "PulumiPolicy.yaml"
+        with contextlib.suppress(ProjectError):  # the CLI will say so
+            files.append((manifest, *load_runtime(manifest)))
+    with contextlib.ExitStack() as lent:
+        for path, runtime, options in files:
+            if runtime == "python" and not call.install:
+                lent.enter_context(lent_environment(path, options, note))
+        yield
 
 
 def _stack_files(call: _Call, place: ThrowAway) -> list[Path]:
@@ -201,6 +247,8 @@ def _kept(files: Sequence[Path]) -> Iterator[None]:
 def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command, hand signals on to it, and end what it has left running.
 
+    A command that does not end after SIGTERM or SIGHUP is killed, and what it started is ended with it.
+
     Returns its exit code; 128 + n where signal n ended it. Raises `CommandError` where it cannot be run.
     """
     with _adopting_orphans() as end_orphans, _Forwarder() as forwarder:
@@ -208,7 +256,7 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
             child = subprocess.Popen(command, env=environment)
         except OSError as error:
             raise CommandError(f"{command[0]}: cannot be run: {error.strerror}") from None
-        forwarder.child = child
+        forwarder.take(child)
         try:
             code = child.wait()
         finally:
@@ -220,10 +268,12 @@ def run_command(command: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 class _Forwarder:
-    """Passes signals on to the child for the length of a block."""
+    """Passes signals on to the child for the length of a block, and kills a child that does not end."""
 
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
+        self._early: list[int] = []
+        self._last: threading.Timer | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> _Forwarder:
@@ -233,14 +283,37 @@ class _Forwarder:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._last is not None:
+            self._last.cancel()
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    def take(self, child: subprocess.Popen[bytes]) -> None:
+        """Pass signals on to `child`; those first that came before there was one."""
+        self.child = child
+        for number in self._early:
+            self._forward(number, None)
+
     def _forward(self, number: int, _: FrameType | None) -> None:
+        if self.child is None:
+            self._early.append(number)
+            return
         # A terminal's Ctrl-C reaches the child by itself; twice would make Pulumi break off at once.
         by_terminal = number in (signal.SIGINT, signal.SIGQUIT) and _in_foreground()
-        if self.child is not None and self.child.poll() is None and not by_terminal:
+        if self.child.poll() is None and not by_terminal:
             self.child.send_signal(number)
+        if number in _ENDING and self._last is None:
+            # Pulumi cancels at this signal, and may wait for ever for what it has started itself.
+            self._last = threading.Timer(_GRACE, self._kill, [self.child, number])
+            self._last.daemon = True
+            self._last.start()
+
+    @staticmethod
+    def _kill(child: subprocess.Popen[bytes], number: int) -> None:
+        if child.poll() is None:
+            name = signal.Signals(number).name
+            print(f"ringfence: the command did not end within {_GRACE:g} s of {name}: it is killed.", file=sys.stderr)
+            child.kill()
 
 
 def _in_foreground() -> bool:

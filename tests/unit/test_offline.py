@@ -182,6 +182,38 @@ def test_with_the_users_passphrase_secrets_stay(project: Path, tmp_path: Path) -
     assert seen["config"] == SEALED
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows lets few users make links")
+@pytest.mark.parametrize("words", [["-C", "shop", "preview", "--policy-pack", "rules"], ["-C", "shop", "preview"]])
+def test_our_environment_stands_in_for_those_that_are_not_there(
+    project: Path, tmp_path: Path, words: list[str]
+) -> None:
+    runtime = "runtime:\n  name: python\n  options:\n    virtualenv: venv\n"
+    (project / "Pulumi.yaml").write_text(f"name: shop\n{runtime}", encoding="utf-8")
+    (project / "rules").mkdir()
+    (project / "rules" / "PulumiPolicy.yaml").write_text(runtime, encoding="utf-8")
+    (tmp_path / "pip.py").touch()  # an environment that uv made has no pip
+    path = pretend_pulumi(tmp_path)
+    script = tmp_path / "pulumi"
+    script.write_text(
+        f"#!{sys.executable}\n"
+        "import json, pathlib\n"
+        "print(json.dumps(sorted(map(str, pathlib.Path().glob('**/venv/bin/python')))))\n",
+        encoding="utf-8",
+    )
+
+    done = run(tmp_path, "--", "pulumi", *words, PATH=path, PYTHONPATH=str(tmp_path))
+
+    expected = {"Pulumi.yaml": "shop/venv/bin/python", "PulumiPolicy.yaml": "shop/rules/venv/bin/python"}
+    if "--policy-pack" not in words:
+        del expected["PulumiPolicy.yaml"]
+    assert json.loads(done.stdout) == sorted(expected.values())
+    assert done.stderr.splitlines() == [
+        f"ringfence: {name}: virtualenv: venv is not there: ringfence's own Python is used." for name in expected
+    ]
+    assert json.loads(run(project, "--", "pulumi", "install", PATH=path, PYTHONPATH=str(tmp_path)).stdout) == []
+    assert not list(tmp_path.glob("**/venv"))
+
+
 def test_config_files_are_left_as_they_were(project: Path) -> None:
     (project / "Pulumi.prod.yaml").write_text("config: {}\n", encoding="utf-8")
 
@@ -246,6 +278,43 @@ def test_signals_are_passed_on(tmp_path: Path, number: signal.Signals) -> None:
         process.send_signal(number)
 
         assert process.wait(20) == 40
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who an orphan's parent was")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_ignores_the_signal_is_killed_with_all_that_it_started(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    ignoring = "for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, signal.SIG_IGN)\n"
+    child = f"import signal, time\n{ignoring}print('ready', flush=True)\ntime.sleep(600)"
+    script = (
+        f"import os, signal, subprocess, sys, time\n{ignoring}"
+        f"command = [sys.executable, '-c', {child!r}]\n"
+        "process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)\n"
+        "process.stdout.readline()\n"
+        "print(os.getpid(), process.pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    place = tmp_path / "tmp"
+    place.mkdir()
+    with subprocess.Popen(
+        [*COMMAND, "--", sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment(TMPDIR=str(place)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        pids = process.stdout.readline().split()
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+
+    assert process.returncode == 128 + signal.SIGKILL
+    assert f"ringfence: the command did not end within 5 s of {number.name}: it is killed." in said
+    assert len(pids) == 2
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+    assert list(place.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who an orphan's parent was")

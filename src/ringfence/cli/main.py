@@ -17,7 +17,7 @@ __all__ = ["build_parser", "main", "script"]
 
 # Each command's module has `add(subparsers)`; what a command needs beyond that it imports when it runs, since
 # `ringfence --help` must not load the Pulumi SDK.
-COMMANDS = ("check", "preview", "offline", "rules", "pack")
+COMMANDS = ("check", "preview", "offline", "emulate", "rules", "pack")
 
 DESCRIPTION = """\
 Rehearse a Pulumi program without a cloud or a login, and judge it by a policy pack.
@@ -26,6 +26,7 @@ Rehearse a Pulumi program without a cloud or a login, and judge it by a policy p
   ringfence check infra --stack prod   one project, one stack
   ringfence preview infra              show what a program would deploy
   ringfence offline -- pulumi preview  the real CLI, without plugins, cloud or login
+  ringfence emulate infra -- pytest    against emulators that have what a program declares
   ringfence rules ST02                 explain a rule
   ringfence pack init guardrails       a policy-pack folder for another repository"""
 

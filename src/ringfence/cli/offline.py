@@ -24,7 +24,10 @@ create, and what `up` and `destroy` do is written to the state there although no
 With the throw-away backend your config files stay as they are: a command works on copies. Secrets in them that cannot
 be decrypted, because no passphrase is set, are unknown in a preview and the text `placeholder` otherwise. Stack
 references of the form organization/project/stack are answered from [stack-references] in ringfence.toml, functions from
-[invokes]."""
+[invokes].
+
+Where a Python project or pack names a virtual environment that is not there, the CLI makes one, over the network. If
+ringfence's own Python has all that requirements.txt asks for, a link to it stands in for the length of the command."""
 
 
 class UsageError(ValueError):

@@ -24,6 +24,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provid
 from ringfence.deployment import UNKNOWN, Unknown
 from ringfence.providers.applied import applied
 from ringfence.providers.differences import difference
+from ringfence.providers.emulated import CannotCreateError, EmulatedProvider
 from ringfence.providers.interface import Created, InputFault, OutputMode, Registration
 from ringfence.providers.offline import OfflineProvider
 from ringfence.providers.sdk_imports import import_sdk
@@ -61,7 +62,7 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
     `version` is the one that the engine is told. `mode` says what a preview knows of outputs. `root` is the root module
     of the package's SDK, where it has another name than generated. Faults refuse the resource, but those with a code in
     `tolerated` are noted and those in `silenced` left out; `on_faults` takes all of them instead. `on_note` takes the
-    notes that go to the engine's log otherwise.
+    notes that go to the engine's log otherwise. What is applied is made by `emulated`, where one is given.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
         silenced: Collection[str] = (),
         on_faults: Callable[[str, Sequence[InputFault]], None] | None = None,
         on_note: Callable[[str], None] | None = None,
+        emulated: EmulatedProvider | None = None,
     ) -> None:
         self.package = package
         self.version = version.removeprefix("v")
@@ -86,6 +88,7 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
         self._apply = OfflineProvider("synthetic", invokes)
         self._on_faults = on_faults
         self._on_note = on_note
+        self._emulated = emulated
         self._connections: dict[str, _Connection] = {}
         self._noted: set[str] = set()
         self._lock = threading.Lock()
@@ -193,7 +196,13 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
     def Create(self, request: Any, context: Any) -> Any:
         """Give a resource its id and outputs: in a preview with unknowns, else as if it existed."""
         registration = self._registration(request, request.properties, context)
-        created = self._created(registration, request.preview)
+        if self._emulated is not None and not request.preview:
+            try:
+                created = self._emulated.deploy(registration)
+            except CannotCreateError as error:
+                _refuse(context, str(error), grpc.StatusCode.FAILED_PRECONDITION)
+        else:
+            created = self._created(registration, request.preview)
         identity = created.id if isinstance(created.id, str) else ""
         return provider_pb2.CreateResponse(id=identity, properties=encode(created.outputs))
 
@@ -210,13 +219,18 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
     def Update(self, request: Any, context: Any) -> Any:
         """Give a resource the outputs that follow from its new inputs."""
         registration = self._registration(request, request.news, context)
+        if self._emulated is not None and not request.preview:
+            updated = self._emulated.update(registration, request.id)
+            return provider_pb2.UpdateResponse(properties=encode(updated.outputs))
         created = self._created(registration, request.preview)
         if created.id != request.id and not isinstance(created.id, Unknown):
             created = self._created(replace(registration, import_id=request.id), request.preview)
         return provider_pb2.UpdateResponse(properties=encode(created.outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        """Do nothing: there is nothing to delete."""
+        """Do nothing: there is nothing to delete, or it goes with its emulator."""
+        if self._emulated is not None:
+            self._emulated.delete(request.urn)
         return Empty()
 
     def List(self, request: Any, context: Any) -> Any:
@@ -245,7 +259,7 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
     def Invoke(self, request: Any, context: Any) -> Any:
         """Answer a function. The engine takes no unknown from a provider here, so that one is an error."""
         self._load(request.tok)
-        provider = self._preview if request.preview else self._apply
+        provider = self._preview if request.preview else self._emulated or self._apply
         # Whether the program wants a plain value is not told: one that does would break on an unknown.
         answer = provider.invoke(request.tok, decode(request.args), self._connection(context).inputs, plain=True)
         if not answer.known:

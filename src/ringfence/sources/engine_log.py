@@ -87,6 +87,7 @@ class _Recorder:
         self._checked: dict[str, Any] = {}
         self._configured: dict[str, Any] = {}
         self._transformed: dict[tuple[str, str, str], list[bytes]] = defaultdict(list)
+        self._packages: dict[str, resource_pb2.RegisterPackageRequest] = {}
 
     def take(self, method: str, entry: Mapping[str, Any]) -> None:
         request, response = entry["request"], entry.get("response", {})
@@ -95,6 +96,9 @@ class _Recorder:
                 answer = _parse(response, resource_pb2.RegisterResourceResponse())
                 asked = _parse(request, resource_pb2.RegisterResourceRequest())
                 self._registered.setdefault(answer.urn, (asked, answer))
+            case "/pulumirpc.ResourceMonitor/RegisterPackage":
+                package = _parse(request, resource_pb2.RegisterPackageRequest())
+                self._packages[str(response.get("ref"))] = package
             case "/pulumirpc.ResourceMonitor/ReadResource":
                 found = _parse(response, resource_pb2.ReadResourceResponse())
                 self._read[found.urn] = _parse(request, resource_pb2.ReadResourceRequest()), found
@@ -155,7 +159,7 @@ class _Recorder:
         if urn in self._checked:
             inputs = _as_marked(self._checked[urn], inputs)
         elif urn in self._configured:
-            inputs = _as_marked(self._configured[urn], inputs) | _internal(request)
+            inputs = _as_marked(self._configured[urn], inputs) | _internal(request, self._packages)
         source, chain = _of_the_program(*sources_of(request))
         options = options_of(request, self.stack, self.project)
         if not request.custom:
@@ -224,13 +228,20 @@ def _provider(reference: str) -> str | None:
     return urn if urn and type_of(urn) != "pulumi:providers:pulumi" else None
 
 
-def _internal(request: resource_pb2.RegisterResourceRequest) -> dict[str, Any]:
+def _internal(
+    request: resource_pb2.RegisterResourceRequest, packages: Mapping[str, resource_pb2.RegisterPackageRequest]
+) -> dict[str, Any]:
     """Return what the engine keeps of a provider for itself and does not hand to it."""
     kept: dict[str, Any] = {}
-    if request.pluginDownloadURL:
-        kept["pluginDownloadURL"] = request.pluginDownloadURL
+    package = packages.get(request.packageRef)
+    address = package.download_url if package is not None else ""
+    if address or request.pluginDownloadURL:
+        kept["pluginDownloadURL"] = address or request.pluginDownloadURL
     if request.envVarMappings:
         kept["envVarMappings"] = {key: request.envVarMappings[key] for key in sorted(request.envVarMappings)}
+    if package is not None and package.HasField("parameterization"):
+        parameter = base64.b64encode(package.parameterization.value).decode()
+        kept |= {"name": package.name, "version": package.version, "parameterization": parameter}
     return {"__internal": kept} if kept else {}
 
 

@@ -17,6 +17,7 @@ from ringfence.deployment import Deployment, Diagnostic, Problem, ProgramError, 
 from ringfence.engine.frames import is_user_file
 from ringfence.providers.interface import InputFault
 from ringfence.sources.interface import Request
+from ringfence.sources.lent_environment import lent_environment
 from ringfence.sources.packages import find_packages
 from ringfence.sources.pulumi_yaml import ProjectError, ProjectFile, load_project
 from ringfence.sources.stack_config import load_stack_config, split_stack, stack_file, stack_names
@@ -106,7 +107,7 @@ class _Preview:
             )
             for package in find_packages([self.project.folder, self.project.folder / self.project.main])
         ]
-        with serve(plugins) as ports:
+        with serve(plugins) as ports, self._environment():
             environment = {
                 **self.place.environment,
                 "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in ports.items()),
@@ -127,6 +128,12 @@ class _Preview:
                 self.failure = _failure(str(error))
             except RuntimeError as error:  # no summary: the preview ended before it began
                 self.failure = str(error)
+
+    def _environment(self) -> contextlib.AbstractContextManager[None]:
+        """Lend our Python environment to a project that names one which is not there."""
+        if self.project.runtime != "python":
+            return contextlib.nullcontext()
+        return lent_environment(self.project.path, self.project.options, self.notes.append)
 
     def _take(self, event: Any) -> None:
         started = event.resource_pre_event

@@ -133,6 +133,28 @@ def test_components_and_the_stack_have_the_outputs_that_they_registered(tmp_path
     assert recorded.resources[STACK].id is None
 
 
+def test_a_provider_of_a_parameterized_package_says_what_the_package_is(tmp_path: Path) -> None:
+    urn = "urn:pulumi:dev::shop::pulumi:providers:goodbye::own"
+    parameter = resource_pb2.Parameterization(name="goodbye", version="2.0.0", value=b"Goodbye")
+    package = entry(
+        "/pulumirpc.ResourceMonitor/RegisterPackage",
+        resource_pb2.RegisterPackageRequest(
+            name="base", version="1.2.3", download_url="https://a.example", parameterization=parameter
+        ),
+        resource_pb2.RegisterPackageResponse(ref="4711"),
+    )
+    config = entry(
+        "/pulumirpc.ResourceProvider/CheckConfig", provider_pb2.CheckRequest(urn=urn, news=encode({"text": "x"})), None
+    )
+    request = registration({"text": "x"}, type="pulumi:providers:goodbye", name="own", packageRef="4711")
+
+    own = read(tmp_path, package, config, registered(request, urn=urn)).resources[urn]
+
+    internal = {"name": "base", "version": "1.2.3", "parameterization": "R29vZGJ5ZQ=="}
+    internal["pluginDownloadURL"] = "https://a.example"
+    assert own.inputs == {"text": "x", "__internal": internal}
+
+
 def test_default_providers_are_the_engines_own(tmp_path: Path) -> None:
     config = entry(
         "/pulumirpc.ResourceProvider/CheckConfig",

@@ -1,0 +1,45 @@
+"""Runs a program of retraining_queue in a process of its own, with clients of the emulators in place of the cloud's.
+
+`python -m tests.integration.stacks.run_app worker` is what the container runs, but for the module `clients`.
+"""
+
+from __future__ import annotations
+
+import os
+import runpy
+import sys
+from types import ModuleType
+from typing import Any
+
+from azure.servicebus import ServiceBusClient
+from azure.storage.blob import ContainerClient
+
+from tests.unit.stacks.loading import STACKS
+
+APP = STACKS / "retraining_queue" / "app"
+
+
+def service_bus() -> Any:
+    """Return a client of the namespace."""
+    return ServiceBusClient.from_connection_string(os.environ["RINGFENCE_SERVICE_BUS_CONNECTION_STRING"])
+
+
+def container(variable: str) -> Any:
+    """Return a client of the container whose address a variable holds: its last part is the container's name."""
+    name = os.environ[variable].rpartition("/")[2]
+    return ContainerClient.from_connection_string(os.environ["RINGFENCE_STORAGE_CONNECTION_STRING"], name)
+
+
+def main() -> None:
+    """Run the program that the command line names, with the rest as its arguments."""
+    program, *arguments = sys.argv[1:]
+    clients = ModuleType("clients")
+    clients.__dict__.update(service_bus=service_bus, container=container)
+    sys.modules["clients"] = clients
+    sys.path.insert(0, str(APP))
+    sys.argv = [program, *arguments]
+    runpy.run_path(str(APP / f"{program}.py"), run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
