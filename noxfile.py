@@ -42,6 +42,14 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Draw twenty times as many examples for the properties of stacks and rules; words after `--` go to pytest."""
+    install(session, "dev")
+    profile = "--hypothesis-profile=fuzz"
+    session.run("pytest", profile, *(session.posargs or ["tests/property"]), env=KEEP_COMPILED)
+
+
+@nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """Measure which lines and branches the tests run.
 
@@ -108,6 +116,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def mutate(session: nox.Session) -> None:
+    """Break the reference stacks one property at a time: does a rule notice? `-- --write` writes docs/mutation.md."""
+    install(session, "check")
+    session.run("python", "-m", "mutate", *session.posargs, env=KEEP_COMPILED)
+
+
+@nox.session(default=False)
 def docs(session: nox.Session) -> None:
     """Draw the reference stacks' diagrams anew; with `-- --check` only say which are out of date."""
     install(session, "check")
@@ -134,5 +149,6 @@ LOCKED = {
     "requirements/types.txt": ["pyproject.toml", "--group=build", "--group=types"],
     "requirements/dev.txt": ["pyproject.toml", *EXTRAS, "--group=dev"],
     "src/ringfence/emulators/aws/requirements.txt": ["--group=aws-emulator", "--no-annotate"],
+    "tests/integration/stacks/inference_server.txt": ["stacks/model_serving/app/requirements.txt", "--no-annotate"],
 }
 """Locked file to what goes into it."""

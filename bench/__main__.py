@@ -19,7 +19,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, settings
 
-from bench import analyzer
+from bench import analyzer, fuzz
 from bench.offline import offline
 from bench.programs import eight_resources, storage_accounts
 from bench.stack import stack
@@ -151,6 +151,8 @@ def main() -> None:
         print(f"whole process, ringfence {' '.join(command)}: {seconds:.2f} s")
     offline()
     analyzer.main()
+    fuzz.fuzz()
+    fuzz.memory()
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ class StatefulFunctionsSettings(AzureSettings):
         if self.throughput_limit < needed:
             raise ValueError(
                 f"throughputLimit is {self.throughput_limit} and must be at least {needed}: containerThroughput "
-                f"{self.container_throughput} in {len(self.locations)} region(s)"
+                f"{self.container_throughput}{' twice, as secondaryLocation is set' if len(self.locations) > 1 else ''}"
             )
         return self
 

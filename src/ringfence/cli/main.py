@@ -17,7 +17,7 @@ __all__ = ["build_parser", "main", "script"]
 
 # Each command's module has `add(subparsers)`; what a command needs beyond that it imports when it runs, since
 # `ringfence --help` must not load the Pulumi SDK.
-COMMANDS = ("check", "preview", "offline", "emulate", "rules", "pack")
+COMMANDS = ("check", "preview", "fuzz", "offline", "emulate", "rules", "pack")
 
 DESCRIPTION = """\
 Rehearse a Pulumi program without a cloud or a login, and judge it by a policy pack.

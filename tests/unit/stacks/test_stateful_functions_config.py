@@ -86,7 +86,8 @@ CONTRADICTIONS = [
         "more throughput than the account may have",
         "dev",
         {"secondaryLocation": "northeurope", "containerThroughput": "2000", "throughputLimit": "3999"},
-        "throughputLimit is 3999 and must be at least 4000: containerThroughput 2000 in 2 region(s)",
+        "throughputLimit is 3999 and must be at least 4000: containerThroughput 2000 twice, "
+        "as secondaryLocation is set",
     ),
     Contradiction(
         "artefacts that go before their session",

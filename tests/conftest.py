@@ -1,0 +1,8 @@
+"""How many examples the property tests draw: few by default, more with `--hypothesis-profile=fuzz` (`nox -s fuzz`)."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# The properties of stacks and rules ask for a share of a profile's examples: see `tests/property/examples.py`.
+settings.register_profile("fuzz", max_examples=2000, deadline=None, print_blob=True)
