@@ -121,7 +121,7 @@ PANIC = """panic: out of range [recovered]
 
 goroutine 1 [running]:
 shop.lib(...)
-\t/root/go/pkg/mod/lib@v1/lib.go:3
+\t/home/dev/go/pkg/mod/lib@v1/lib.go:3
 main.main()
 \t/p/shop/main.go:12 +0x1d
 """
@@ -163,7 +163,7 @@ def test_python_errors_leave_out_what_the_sdk_wraps_around_them(tmp_path: Path) 
         (NodeLanguage(), "/p/shop/node_modules/a/index.js", False),
         (NodeLanguage(), "node:internal/x", False),
         (GoLanguage(), "/p/shop/main.go", True),
-        (GoLanguage(), "/root/go/pkg/mod/a@v1/a.go", False),
+        (GoLanguage(), "/home/dev/go/pkg/mod/a@v1/a.go", False),
         (GoLanguage(), "/p/shop/vendor/a/a.go", False),
         (GoLanguage(), "command-line-arguments", False),
         (PythonLanguage(), "/p/shop/__main__.py", True),
