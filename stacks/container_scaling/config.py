@@ -1,7 +1,5 @@
 """The settings of the stack, with their bounds and the rules between them."""
 
-from __future__ import annotations
-
 import math
 from typing import Annotated, Literal, Self
 

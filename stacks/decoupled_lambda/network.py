@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Any
+from typing import Any, NamedTuple
 
 import pulumi
 import pulumi_aws as aws
@@ -21,8 +20,7 @@ ADDRESSES = IPv4Network("10.30.0.0/20")
 HTTPS = 443
 
 
-@dataclass(frozen=True)
-class Seat:
+class Seat(NamedTuple):
     """Where something runs in the network: its subnets, and a security group of its own that lets nothing in."""
 
     subnets: Sequence[aws.ec2.Subnet]

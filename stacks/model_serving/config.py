@@ -1,9 +1,6 @@
 """The settings of the stack, with their bounds and the rules between them."""
 
-from __future__ import annotations
-
-from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 from stackkit.azure import AzureSettings
@@ -49,8 +46,7 @@ ImageReference = Annotated[
 """An image in the stack's registry, by digest: the registry's host is not a part of it."""
 
 
-@dataclass(frozen=True)
-class Colour:
+class Colour(NamedTuple):
     """One deployment of the endpoint."""
 
     name: Literal["blue", "green"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pulumi
 from config import Colour, ModelServingSettings
@@ -26,8 +26,7 @@ PORT = 5001
 ENDPOINT_METRICS = "Microsoft.MachineLearningServices/workspaces/onlineEndpoints"
 
 
-@dataclass(frozen=True)
-class _Site:
+class _Site(NamedTuple):
     """Where everything of the endpoint belongs."""
 
     names: Names

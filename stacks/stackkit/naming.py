@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .settings import Settings
 
 __all__ = ["Names"]
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(NamedTuple):
     """Makes the logical names of a stack's resources.
 
     The provider appends random characters to a logical name where the service needs a unique one.

@@ -1,7 +1,5 @@
 """Typed settings from Pulumi config, with errors that say what is allowed."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from types import UnionType

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pulumi
 from pulumi_azure_native import managedidentity, network, resources, storage, web
@@ -18,8 +18,7 @@ from .settings import AzureSettings
 __all__ = ["FlexFunctions", "FlexScale"]
 
 
-@dataclass(frozen=True)
-class FlexScale:
+class FlexScale(NamedTuple):
     """How far the app scales."""
 
     python_version: str

@@ -1,7 +1,5 @@
 """The settings that every stack on Azure has."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import Field

@@ -111,6 +111,7 @@ def test_an_output_s_text_that_goes_nowhere_is_no_problem(tmp_path: Path, code: 
         "kept = work()  # line: here",
         "def go():\n    work()  # line: here\ngo()",
         "a.id.apply(lambda _: [work()])  # line: here",
+        "pulumi.runtime.register_resource_transform(lambda _: work() and None)  # line: here\nThing('b')",
     ],
 )
 def test_a_coroutine_that_nobody_awaits(tmp_path: Path, code: str) -> None:

@@ -17,15 +17,16 @@ length of a run, and why:
 - Plain values are not unwrapped, searched for unknowns or serialised by way of outputs and tasks. A URN made of plain
   strings is made at once.
 - Resource options, copied several times for each resource, are copied without the general protocol for copies.
-- Unwrapping a type annotation is remembered: the SDK does it for every value that it serialises.
+- What is found out about a class or a type annotation is remembered: much of it the SDK finds out anew for every value
+  that it serialises. What concerns the user's own classes is forgotten with them, where the SDK would hold them.
 - An invoke's form is noted: an output may be unknown, a plain value may not.
 - Whether two resources depend on each other is found out without recursion: a chain of 1,000 would end in an error, and
   long before that takes most of the time.
 - Callbacks (transforms) are called in process: the SDK's server for them is not started.
 - Debug messages of the SDK are dropped, and secret config values that could not be decrypted are unknown.
 
-`hooks` is what a run remembers, `transport` how calls reach the monitor, `outputs` and `properties` what stands in for
-the SDK's own of these, `session` how a run begins and ends.
+`hooks` is what a run remembers, `transport` how calls reach the monitor, `outputs`, `properties` and `classes` what
+stands in for the SDK's own of these, `session` how a run begins and ends.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from pulumi.runtime import stack as sdk_stack
 from pulumi.runtime.rpc_manager import RPCManager
 from pulumi.runtime.stack import Stack
 
-from ringfence.engine._pulumi_sdk import properties, transport
+from ringfence.engine._pulumi_sdk import classes, properties, transport
 from ringfence.engine._pulumi_sdk.hooks import Hooks, caller_line, stack_trace, waiting_line
 from ringfence.engine._pulumi_sdk.outputs import (
     OutputPatches,
@@ -161,6 +162,7 @@ def patched(hooks: Hooks) -> Iterator[None]:
         (RPCManager, "do_rpc", transport.run_rpc),
         (Stack, "output", export),
     ]
+    replacements += classes.replacements()
     replacements += [(module, "wrap_with_context", transport.InlineCall) for module in _CALLERS]
     if hooks.undecrypted:
         for name in _SECRET_GETTERS:

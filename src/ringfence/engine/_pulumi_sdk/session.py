@@ -81,27 +81,31 @@ class _Registered:
 
 
 class _Remembered:
-    """Classes of programs that have ended, which the SDK's caches hold with all their modules."""
+    """Types of programs that have ended, which caches hold with all their modules."""
 
     runs = 0
+    runs_with_own_sdk = 0
     at_once = 50
-    """Runs after which the caches are emptied. To find out all of a provider SDK's classes again takes a while, and
-    what a run leaves behind is a few hundred kilobytes."""
+    """Runs after which a cache is emptied: what a run leaves behind is a few hundred kilobytes at most."""
 
 
 def forget_packages(modules: Collection[str]) -> None:
     """Take out of the SDK's tables what the given modules registered.
 
     A generated SDK registers itself on import and must not do so twice; one that belongs to the project is imported
-    anew in every run. Once in a while what the SDK remembers of classes goes, too.
+    anew in every run. Once in a while what is remembered of types goes, too.
     """
     _Remembered.runs += bool(modules)
     if _Remembered.runs >= _Remembered.at_once:
         _Remembered.runs = 0
-        forget_classes()
         unwrap_type.cache_clear()
     if _Registered.count() == _Registered.after_last_run:
         return
+    _Remembered.runs_with_own_sdk += bool(modules)
+    if _Remembered.runs_with_own_sdk >= _Remembered.at_once:
+        _Remembered.runs_with_own_sdk = 0
+        # To find out all of a provider SDK's classes again takes a while.
+        forget_classes()
     for table in _Registered.tables:
         for key in list(table):
             table[key] = [entry for entry in table[key] if type(entry).__module__ not in modules]
