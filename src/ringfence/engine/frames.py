@@ -48,6 +48,7 @@ def is_user_file(filename: str) -> bool:
     return not any((folder / "pulumi-plugin.json").is_file() for folder in list(path.parents)[:4])
 
 
+@lru_cache(maxsize=16384)
 def _line(filename: str, number: int) -> SourceLine:
     return SourceLine(_absolute(filename), number)
 

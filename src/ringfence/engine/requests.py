@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote, urlparse
 
@@ -40,6 +41,7 @@ def _source(position: source_pb2.SourcePosition) -> SourceLine | None:
     return SourceLine(_path(position.uri), position.line, position.column or None)
 
 
+@lru_cache(maxsize=8192)
 def _path(uri: str) -> str:
     return unquote(urlparse(uri).path) if uri.startswith("file:") else uri
 

@@ -270,7 +270,7 @@ def test_dropping_the_aliases_of_an_sdk_changes_nothing_else(monkeypatch: pytest
         return deployment
 
     stripped = run()
-    monkeypatch.setattr(_pulumi_sdk.Hooks, "_is_sdk_alias", lambda *_: False)
+    monkeypatch.setattr(_pulumi_sdk, "_is_generated", lambda _: False)
     whole = run()
 
     own = ("urn:pulumi:dev::shop::azure-native:storage:StorageAccount::old",)

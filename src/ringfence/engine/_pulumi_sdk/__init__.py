@@ -8,7 +8,7 @@ length of a run, and why:
   memory.
 - The stack trace is taken without reading source lines, and holds only the user's frames.
 - The aliases that a provider SDK adds to its own types are dropped: 24 to 65 a resource, each of which costs several
-  tasks. A first deployment has no state that they could match. Those that the user's own code makes are kept.
+  tasks. A first deployment has no state that they could match. Those of the user and of component libraries are kept.
 - `Output.__str__` remembers where it was called: its result is a text about how not to do that.
 - Where an output is made is remembered until it has a value: where it fails, that is the line to show.
 - A resource's output is made when it is asked for, where the SDK makes four futures and a task for each of up to fifty:
@@ -35,6 +35,7 @@ import contextlib
 import functools
 import sys
 from collections.abc import Callable, Iterator
+from types import CodeType
 from typing import Any
 
 import pulumi
@@ -109,12 +110,12 @@ def patched(hooks: Hooks) -> Iterator[None]:
             hooks.texts.append(chain[0])
         return original_text(output)
 
-    original_alias = pulumi.Alias.__init__
+    original_options = pulumi.ResourceOptions.__init__
 
-    def make_alias(alias: pulumi.Alias, *args: Any, **kwargs: Any) -> None:
-        original_alias(alias, *args, **kwargs)
-        if is_user_file(sys._getframe(1).f_code.co_filename):
-            hooks.aliases.add(alias)
+    def make_options(options: pulumi.ResourceOptions, *args: Any, **kwargs: Any) -> None:
+        if kwargs.get("aliases") and _is_generated(sys._getframe(1).f_code):
+            kwargs["aliases"] = None
+        original_options(options, *args, **kwargs)
 
     original_export = Stack.output
 
@@ -151,7 +152,7 @@ def patched(hooks: Hooks) -> Iterator[None]:
         (transport.sdk_invoke, "_invoke", transport.invoke),
         (pulumi.log, "debug", drop),
         (pulumi.log, "error", log_error),
-        (pulumi.Alias, "__init__", make_alias),
+        (pulumi.ResourceOptions, "__init__", make_options),
         (pulumi.ResourceOptions, "_copy", _copy_options),
         (pulumi.Output, "__str__", text_of_output),
         (pulumi.Output, "_from_data", staticmethod(outputs.from_data)),
@@ -187,6 +188,11 @@ def _unknown_secret(getter: Callable[..., Any], undecrypted: frozenset[str]) -> 
         return getter(config, key, *args, **kwargs)
 
     return wrapper
+
+
+def _is_generated(code: CodeType) -> bool:
+    """Whether code is a constructor in a generated SDK, the only place that such an SDK makes options with aliases."""
+    return code.co_name == "_internal_init" and not is_user_file(code.co_filename)
 
 
 def _copy_options(options: pulumi.ResourceOptions) -> pulumi.ResourceOptions:

@@ -32,8 +32,6 @@ class Hooks:
     """Where an output was used as a string."""
     texts_before: dict[tuple[str, str], int] = field(default_factory=dict)
     """By type and name of a resource, or "" and name of an export: how many of `texts` there were before it."""
-    aliases: set[pulumi.Alias] = field(default_factory=set)
-    """The aliases that the user's own code made, as against those that come with a provider SDK."""
     error_line: SourceLine | None = None
     """Where the program first logged an error."""
     failures: dict[int, tuple[BaseException, SourceLine | None]] = field(default_factory=dict)
@@ -52,10 +50,6 @@ class Hooks:
         self.constructed.setdefault((args.type_, name), []).append((self.count, lines))
         if self.texts:
             self.texts_before[args.type_, name] = len(self.texts)
-        aliases = args.opts.aliases
-        if aliases:
-            package = args.type_.split(":", 1)[0] + ":"
-            args.opts.aliases = [alias for alias in aliases if not self._is_sdk_alias(alias, package)]
 
     def failed(self, line: SourceLine | None, error: BaseException) -> None:
         """Note where an output was made that failed. The first one that an exception meets is where it arose."""
@@ -77,17 +71,6 @@ class Hooks:
         """Return the line of the resource that the program constructs first."""
         made = [place for resource in resources for place in self.constructed.get((resource._type, resource._name), ())]
         return min(((count, chain[0]) for count, chain in made if chain), default=(0, None))[1]
-
-    def _is_sdk_alias(self, alias: Any, package: str) -> bool:
-        """Whether a provider SDK gives the alias to all resources of a type: just another type of its package."""
-        if not isinstance(alias, pulumi.Alias) or alias in self.aliases:
-            return False
-        given: Any = alias.type_
-        if not isinstance(given, str) or not given.startswith(package):
-            return False
-        # No loop: it is asked up to 65 times for each resource.
-        rest: Any = alias
-        return rest.name is ... and rest.parent is ... and rest.stack is ... and rest.project is ...
 
 
 def caller_line(depth: int) -> SourceLine | None:

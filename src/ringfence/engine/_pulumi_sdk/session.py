@@ -77,7 +77,7 @@ class _Registered:
 
     @classmethod
     def count(cls) -> int:
-        return sum(len(entries) for table in cls.tables for entries in table.values())
+        return sum(sum(map(len, table.values())) for table in cls.tables)
 
 
 class _Remembered:
