@@ -10,7 +10,7 @@ from types import FrameType, TracebackType
 
 from ringfence.deployment import SourceLine
 
-__all__ = ["chain_of_frames", "is_library_file", "is_user_file", "line_of_waiting", "source_of_exception"]
+__all__ = ["chain_of_frames", "is_host", "is_library_file", "is_user_file", "line_of_waiting", "source_of_exception"]
 
 _HOST = str(Path(__file__).with_name("host.py"))
 """Where a program is started: frames further out belong to whoever started the rehearsal."""
@@ -36,6 +36,11 @@ _LIBRARY_MARKS = ("/site-packages/", "/dist-packages/")
 def is_library_file(filename: str) -> bool:
     """Whether a file belongs to Python, to an installed package or to ringfence."""
     return filename.startswith(_LIBRARIES) or any(mark in filename for mark in _LIBRARY_MARKS)
+
+
+def is_host(frame: FrameType) -> bool:
+    """Whether a frame is where the program was started: those further out are none of its own."""
+    return frame.f_code.co_filename == _HOST
 
 
 @lru_cache(maxsize=8192)

@@ -27,7 +27,7 @@ from types import FrameType
 from typing import Any, TextIO
 
 from ringfence.deployment import SourceLine
-from ringfence.engine.frames import chain_of_frames, is_library_file, is_user_file
+from ringfence.engine.frames import chain_of_frames, is_host, is_library_file, is_user_file
 
 __all__ = [
     "Printed",
@@ -326,11 +326,30 @@ _AGAIN = 0.1
 """Seconds until a body that swallowed the exception gets it once more."""
 
 
+_IMPORT_TIME = 120.0
+"""Seconds beyond its limit that a program has to end the import of a library."""
+
+
+def _imports_library(frame: FrameType | None) -> bool:
+    """Whether a library is being imported. Interrupted, it would be left half there for all programs that follow."""
+    while frame is not None and not is_host(frame):
+        code = frame.f_code
+        if code.co_name == "exec_module" and code.co_filename.startswith("<frozen importlib"):
+            loader = frame.f_locals.get("self")
+            if is_library_file(str(getattr(loader, "path", ""))):
+                return True
+        frame = frame.f_back
+    return False
+
+
 @contextlib.contextmanager
 def _signal_limit(seconds: float, expired: list[TimeLimitExceeded]) -> Iterator[None]:
     tracer = sys.gettrace()
+    last = time.monotonic() + seconds + _IMPORT_TIME
 
     def expire(_: int, frame: FrameType | None) -> None:
+        if _imports_library(frame) and time.monotonic() < last:
+            return
         if expired:
             _raise_at_next_line(frame)
         lines = chain_of_frames(frame, 1)
@@ -373,16 +392,21 @@ def _thread_limit(seconds: float, expired: list[TimeLimitExceeded]) -> Iterator[
 
     def watch() -> None:
         wait = seconds
+        last = time.monotonic() + seconds + _IMPORT_TIME
         while not done.wait(wait):
-            lines = chain_of_frames(sys._current_frames().get(identity), 1)
+            frame = sys._current_frames().get(identity)
+            wait = _AGAIN
+            if _imports_library(frame) and time.monotonic() < last:
+                continue
+            lines = chain_of_frames(frame, 1)
             expired.append(TimeLimitExceeded(lines[0] if lines else None))
             _raise_in_thread(identity, TimeLimitExceeded)
-            wait = _AGAIN
 
     def stop() -> None:
         done.set()
         watcher.join()
-        _raise_in_thread(identity, None)
+        if expired:
+            _take_back(identity)
 
     watcher = threading.Thread(target=watch, name="ringfence-time-limit", daemon=True)
     watcher.start()
@@ -392,11 +416,27 @@ def _thread_limit(seconds: float, expired: list[TimeLimitExceeded]) -> Iterator[
         _surely(stop)
 
 
-def _raise_in_thread(identity: int, error: type[BaseException] | None) -> None:
-    """Have a thread raise an exception as soon as it runs Python code; None takes that back."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(identity), ctypes.py_object(error) if error is not None else None
-    )
+def _raise_in_thread(identity: int, error: type[BaseException]) -> None:
+    """Have a thread raise an exception as soon as it runs Python code, instead of one that waits for that."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(identity), ctypes.py_object(error))
+
+
+class _NothingMore(BaseException):
+    """What a thread is given last."""
+
+
+def _take_back(identity: int) -> None:
+    """Let nothing be on its way to this thread any more.
+
+    CPython has a call for that, after which 3.11 looks for an exception at every chance, in all threads and for good; a
+    thread that is traced then never gets past its next call.
+    """
+    try:
+        _raise_in_thread(identity, _NothingMore)
+        while True:
+            time.sleep(0)
+    except _NothingMore:
+        pass
 
 
 def _surely(stop: Callable[[], None]) -> None:

@@ -329,6 +329,9 @@ def test_off_the_main_thread_a_loop_is_ended_too(tmp_path: Path) -> None:
         "thread.start()\n"
         "thread.join(20)\n"
         "print(found[0].error.message, found[0].error.source.line)\n"
+        # What ended it must not be on its way for good: a thread that is traced would never get past its next call.
+        "sys.settrace(lambda *_: None)\n"
+        "print('traced')\n"
     )
     clean = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
     done = subprocess.run(
@@ -341,7 +344,7 @@ def test_off_the_main_thread_a_loop_is_ended_too(tmp_path: Path) -> None:
         check=False,
     )
 
-    assert done.stdout.strip() == f"{HANGS} {line_of(tmp_path / '__main__.py', 'here')}", done.stderr
+    assert done.stdout == f"{HANGS} {line_of(tmp_path / '__main__.py', 'here')}\ntraced\n", done.stderr
 
 
 def test_a_thread_that_does_not_end_is_a_program_that_does_not(tmp_path: Path) -> None:

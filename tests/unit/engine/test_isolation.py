@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -242,3 +243,33 @@ def test_lines_of_such_an_sdk_are_not_the_user_s() -> None:
         assert [(line.path, line.line) for line in resource.source_chain] == [(str(main), line_of(main, name))]
         assert resource.options.aliases == ()
     assert named(deployment, "other").provider == "urn:pulumi:dev::local-sdk::pulumi:providers:tiny::default_0_1_0"
+
+
+@pytest.mark.parametrize("lazily", [True, False])
+@pytest.mark.parametrize("on_main_thread", [True, False])
+def test_a_library_is_not_left_half_imported_where_the_time_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lazily: bool, on_main_thread: bool
+) -> None:
+    libraries = tmp_path / "site-packages"
+    libraries.mkdir()
+    (libraries / "slow_library.py").write_text("import time\nfirst = 1\ntime.sleep(0.7)\nlast = 2\n")
+    monkeypatch.syspath_prepend(str(libraries))
+    monkeypatch.delitem(sys.modules, "slow_library", raising=False)
+    load = "pulumi._utils.lazy_import('slow_library')" if lazily else "__import__('slow_library')"
+    code = f"import pulumi, time\npulumi.export('last', {load}.last)\n"
+
+    def run(program: str, limit: float) -> Deployment:
+        if on_main_thread:
+            return rehearse_file(tmp_path, program, time_limit=limit)
+        with ThreadPoolExecutor(1) as executor:
+            return executor.submit(rehearse_file, tmp_path, program, time_limit=limit).result()
+
+    try:
+        late = run(code + "while True: time.sleep(0.01)", 0.2)
+        after = run(code, 10.0)
+    finally:
+        sys.modules.pop("slow_library", None)
+
+    assert late.error is not None
+    assert "did not end within" in late.error.message
+    assert (after.error, after.outputs) == (None, {"last": 2})
