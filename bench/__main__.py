@@ -19,7 +19,7 @@ from typing import Any
 import pulumi
 from pulumi.runtime import mocks, settings
 
-from bench import analyzer, fuzz
+from bench import analyzer, fuzz, nodejs
 from bench.offline import offline
 from bench.programs import eight_resources, storage_accounts
 from bench.stack import stack
@@ -153,6 +153,7 @@ def main() -> None:
     analyzer.main()
     fuzz.fuzz()
     fuzz.memory()
+    nodejs.main()
 
 
 if __name__ == "__main__":

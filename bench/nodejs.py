@@ -1,6 +1,6 @@
 """What ringfence adds to a TypeScript program: `python -m bench.nodejs`.
 
-The bare contender is the SDK's own runner, as ringfence starts it, against a monitor that answers at once.
+The bare contender is the SDK's own runner against a monitor that answers at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from pulumi.runtime.proto import engine_pb2_grpc, resource_pb2, resource_pb2_grp
 from tests.integration.node_packages import node_program, use_installed_node
 
 from ringfence.engine.languages.interface import RemoteProgram
-from ringfence.engine.languages.nodejs import NodeLanguage
 from ringfence.engine.monitor import FEATURES
 from ringfence.engine.remote_host import run_remote_program
 from ringfence.providers.foreign import ForeignProvider
@@ -68,21 +67,21 @@ class _Echo:
 
 
 def _bare(project: Path) -> float:
-    """Return the seconds of the SDK's runner alone."""
+    """Return the seconds of the SDK's runner alone, started as the Pulumi CLI starts it."""
     server = grpc.server(ThreadPoolExecutor(8))
     echo: Any = _Echo()
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(echo, server)
     engine_pb2_grpc.add_EngineServicer_to_server(echo, server)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    language = NodeLanguage()
-    program = _program(project)
-    language.prepare(program, project)
-    launch = language.launch(program, address, project / "record")
+    command = [
+        *("node", str((project / "node_modules/@pulumi/pulumi").resolve() / "cmd/run")),
+        *("--monitor", address, "--engine", address, "--project", "shop", "--stack", "dev"),
+        *("--pwd", str(project), "--parallel", "16", "--dry-run", "."),
+    ]
+    options = {"PULUMI_CONFIG": "{}", "PULUMI_NODEJS_TYPESCRIPT": "true", "PULUMI_NODEJS_TRANSPILE_ONLY": "true"}
     start = time.perf_counter()
-    subprocess.run(
-        launch.command, cwd=project, env={**os.environ, **launch.environment}, check=True, capture_output=True
-    )
+    subprocess.run(command, cwd=project, env={**os.environ, **options}, check=True, capture_output=True)
     seconds = time.perf_counter() - start
     server.stop(None).wait()
     return seconds
@@ -112,12 +111,16 @@ def _own_cpu(project: Path) -> float:
 
 
 def main(rounds: int = 7) -> None:
-    """Run both measurements."""
+    """Run both measurements, where Node and the packages are there."""
     with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
-        use_installed_node(patch)
-        small, large, none = (
-            node_program(Path(folder) / str(count), _PROGRAM.format(count=count)) for count in (9, 500, 1)
-        )
+        try:
+            use_installed_node(patch)
+            small, large, none = (
+                node_program(Path(folder) / str(count), _PROGRAM.format(count=count)) for count in (9, 500, 1)
+            )
+        except (pytest.skip.Exception, pytest.fail.Exception) as missing:
+            print(f"TypeScript: not measured: {missing.msg}")
+            return
         for project in (small, large, none):
             # As in a project that has the package: the program's class stands in for the one of its large SDK.
             manifest = {"name": "shop", "private": True, "dependencies": {"@pulumi/aws": "7.0.0"}}

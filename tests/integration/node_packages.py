@@ -8,21 +8,14 @@ import subprocess
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from ringfence.emulators.cache import digest, installed
+from tests.integration.availability import need
 
 NODE_FIXTURES = Path(__file__).parent.parent / "fixtures" / "nodejs"
 _SECONDS = 300
-
-
-def need(reason: str) -> NoReturn:
-    """Skip, with the reason; where CI is set, fail."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 def use_installed_node(patch: pytest.MonkeyPatch) -> None:

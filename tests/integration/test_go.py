@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ringfence.cli.main import main
 from ringfence.deployment import UNKNOWN, Deployment, Secret
 from tests.integration.languages import evaluate, line_of, named, place
 from tests.integration.node_packages import need
@@ -118,6 +120,29 @@ def test_a_program_that_does_not_compile(tmp_path: Path) -> None:
     )
     assert error.source is not None
     assert "errors.New(3)" in main.read_text().splitlines()[error.source.line - 1]
+
+
+@pytest.mark.parametrize("command", ["check", "preview"])
+def test_commands_take_a_go_program(built: Path, capfd: pytest.CaptureFixture[str], command: str) -> None:
+    assert main([command, str(built), "--format", "json"]) == 0
+
+    (deployment,) = json.loads(capfd.readouterr().out)["deployments"]
+    assert deployment["status"] == "ok"
+    plain = next(item for item in deployment["resources"] if item["name"] == "plain")
+    assert plain["source"]["line"] == line_of(built / "main.go", "plain")
+
+
+def test_offline_attaches_the_packages_of_a_project(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(GO_FIXTURES / "shop", tmp_path / "shop")
+    modules = tmp_path / "shop" / "go.mod"
+    modules.write_text(modules.read_text() + "\nrequire github.com/pulumi/pulumi-gcp/sdk/v8 v8.1.0\n")
+    monkeypatch.chdir(tmp_path / "shop")
+
+    assert main(["offline", "--", "sh", "-c", "echo $PULUMI_DEBUG_PROVIDERS"]) == 0
+
+    assert "gcp" in {entry.partition(":")[0] for entry in capfd.readouterr().out.split(",")}
 
 
 def test_a_missing_toolchain_is_named(project: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -14,6 +14,10 @@ from typing import Any
 import pytest
 
 from ringfence.deployment import Deployment, Resource, Secret, SourceLine
+from ringfence.fuzz import source_for
+from ringfence.sources.interface import Request
+from ringfence.sources.project import EmbeddedSource
+from ringfence.sources.pulumi_yaml import load_project
 from tests.integration.languages import alive, evaluate, named, notes
 from tests.unit.engine.rehearsal import line_of
 from tests.unit.stacks.loading import STACKS
@@ -133,6 +137,11 @@ def test_a_projects_own_environment_is_used(tmp_path: Path) -> None:
 
     assert deployment.error is None
     assert deployment.outputs == {"environment": str(packages / "only_here.py")}
+    here = EmbeddedSource(in_process=True).evaluate(Request(folder, recover=False))
+    assert here.error is not None
+    assert here.error.message.startswith("ModuleNotFoundError: No module named 'only_here'")
+    # A search runs it here only where it runs here at all.
+    assert source_for(folder).runs_outside(load_project(folder))
 
 
 FAULTS = {

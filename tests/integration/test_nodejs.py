@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import signal
 import stat
+import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -183,7 +188,10 @@ def test_transforms_run_in_the_program(features: Deployment) -> None:
 
 
 def test_hooks_are_accepted_and_not_run(features: Deployment) -> None:
-    assert dict(named(features, "first").options.hooks) == {"before_create": ("hook",)}
+    assert dict(named(features, "first").options.hooks) == {
+        "before_create": ("hook",),
+        "on_error": ("errorHook",),
+    }
 
 
 def test_a_parameterised_package_has_its_own_provider(features: Deployment) -> None:
@@ -212,14 +220,18 @@ class Nest extends pulumi.ComponentResource {
     constructor(name: string, args: any, opts?: pulumi.ComponentResourceOptions) {
         super("tree:index:Nest", name, { eggs: undefined, owner: undefined, ...args }, opts, true);
     }
+    public ask(method: string, args: any): pulumi.Output<any> {
+        return pulumi.runtime.call(`tree:index:Nest/${method}`, { __self__: this, ...args }, this);
+    }
 }
 const nest = new Nest("nest", { count: 2, owner: pulumi.secret("bird") });  // line: nest
 export const eggs = nest.eggs;
 export const owner = nest.owner;
+export const hatched = nest.ask("hatch", { by: 3, secret: pulumi.secret("warmth") });
 """
 PLUGIN = """#!{python}
 import pulumi
-from pulumi.provider import ConstructResult, Provider
+from pulumi.provider import CallResult, CheckFailure, ConstructResult, Provider
 from pulumi.provider.server import main
 
 
@@ -238,18 +250,31 @@ class Tree(Provider):
             Thing(f"{{name}}-{{index}}", pulumi.ResourceOptions(parent=nest), owner=inputs["owner"])
         return ConstructResult(nest.urn, {{"eggs": inputs["count"], "owner": inputs["owner"]}})
 
+    def call(self, token, args):
+        if token == "tree:index:Nest/fall":
+            raise ValueError("the wind")
+        if token == "tree:index:Nest/break":
+            return CallResult({{}}, [CheckFailure("by", "is too many")])
+        return CallResult({{"chicks": args["by"], "of": args["__self__"], "kept": args["secret"]}})
+
 
 main(Tree(), [])
 """
 
 
-def test_a_remote_component_is_made_by_its_provider(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the provider of the package `tree` on PATH."""
+    path = tmp_path / "bin" / "pulumi-resource-tree"
+    path.parent.mkdir()
+    path.write_text(PLUGIN.format(python=sys.executable))
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", f"{path.parent}{os.pathsep}{os.environ['PATH']}")
+
+
+@pytest.mark.usefixtures("plugin")
+def test_a_remote_component_is_made_by_its_provider(tmp_path: Path) -> None:
     project = node_program(tmp_path / "project", REMOTE)
-    plugin = tmp_path / "bin" / "pulumi-resource-tree"
-    plugin.parent.mkdir()
-    plugin.write_text(PLUGIN.format(python=sys.executable))
-    plugin.chmod(plugin.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", f"{plugin.parent}{os.pathsep}{os.environ['PATH']}")
 
     deployment = evaluate(project)
 
@@ -260,7 +285,29 @@ def test_a_remote_component_is_made_by_its_provider(tmp_path: Path, monkeypatch:
     assert child.parent == nest.urn
     assert child.inputs == {"owner": Secret("bird")}
     assert place(child) == ("index.ts", line_of(project / "index.ts", "nest"))
-    assert deployment.outputs == {"eggs": 2, "owner": Secret("bird")}
+    assert {name: deployment.outputs[name] for name in ("eggs", "owner")} == {"eggs": 2, "owner": Secret("bird")}
+    # The SDK takes a result with a secret in it as secret as a whole.
+    assert deployment.outputs["hatched"] == Secret({"chicks": 3, "of": nest.urn, "kept": "warmth"})
+
+
+@pytest.mark.usefixtures("plugin")
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("fall", r"tree:index:Nest/fall: its provider could not answer: .*the wind"),
+        ("break", r"Invoke of 'tree:index:Nest/break' failed: is too many \(by\)"),
+    ],
+)
+def test_a_method_that_its_provider_refuses_is_the_programs_error(tmp_path: Path, method: str, message: str) -> None:
+    text = REMOTE.replace('ask("hatch"', f'ask("{method}"')
+
+    error = evaluate(node_program(tmp_path / "project", text)).error
+
+    assert error is not None
+    assert re.match(message, error.message)
+    if method == "fall":
+        assert error.source is not None
+        assert error.source.line == line_of(tmp_path / "project" / "index.ts", "nest")
 
 
 def test_a_remote_component_without_its_provider_is_unknown(tmp_path: Path) -> None:
@@ -269,6 +316,8 @@ def test_a_remote_component_without_its_provider_is_unknown(tmp_path: Path) -> N
     assert deployment.error is None
     assert named(deployment, "nest").remote
     assert deployment.outputs["eggs"] is UNKNOWN
+    assert deployment.outputs["hatched"] is UNKNOWN
+    assert "Only the provider knows the result of tree:index:Nest/hatch: it is unknown." in notes(deployment)
     assert "tree:index:Nest is a component that its provider plugin constructs" in notes(deployment)
 
 
@@ -332,6 +381,149 @@ def test_main_names_a_folder_or_a_file(tmp_path: Path) -> None:
 
     assert deployment.error is None
     assert deployment.outputs == {"where": str((project / "infra").resolve())}
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """Collect the processes of programs that are started."""
+    processes = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> Any:
+        processes.append(popen(*arguments, **options))
+        return processes[-1]
+
+    monkeypatch.setattr("ringfence.engine.process_group.subprocess.Popen", start)
+    return processes
+
+
+@pytest.mark.parametrize("command", ["check", "preview"])
+def test_a_command_starts_one_process_for_each_program_and_leaves_none(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], started: list[subprocess.Popen[bytes]], command: str
+) -> None:
+    project = node_project(tmp_path, "javascript")
+
+    assert main([command, str(project), "--stack", "dev", "prod", "--format", "json"]) == 0
+
+    report = json.loads(capfd.readouterr().out)
+    assert [item["status"] for item in report["deployments"]] == ["ok", "ok"]
+    assert [process.returncode for process in started] == [0, 0]
+
+
+def test_a_wrong_option_leaves_no_process(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], started: list[subprocess.Popen[bytes]]
+) -> None:
+    project = node_project(tmp_path, "javascript")
+
+    assert main(["check", str(project), "--config", "no equals sign"]) == 2
+
+    assert "--config" in capfd.readouterr().err
+    (process,) = started
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_a_program_can_start_node_itself(tmp_path: Path) -> None:
+    # What is loaded into the program's process first is loaded into such a one, too, and may not wait there.
+    text = (
+        f"{HEAD}import {{ fork }} from 'child_process';\nimport * as fs from 'fs';\n"
+        "fs.writeFileSync('other.js', 'process.send(process.argv.slice(2))');\n"
+        "export const said = new Promise((resolve) => fork('other.js', ['a']).on('message', resolve));\n"
+        "export const read = fs.readFileSync(0, 'utf8');\n"
+    )
+
+    deployment = evaluate(node_program(tmp_path / "project", text), time_limit=30)
+
+    assert deployment.error is None
+    assert deployment.outputs == {"said": ["a"], "read": ""}
+
+
+def test_a_program_that_does_not_compile_exits_2_with_its_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = node_program(tmp_path / "project", f'{HEAD}const n: number = "text";\nexport const out = n;\n')
+    monkeypatch.chdir(project)
+
+    assert main(["check", "--type-check", "--format", "json"]) == 2
+
+    (deployment,) = json.loads(capfd.readouterr().out)["deployments"]
+    assert deployment["status"] == "failed"
+    assert "error TS2322" in str(deployment["error"])
+    assert main(["check", "--type-check"]) == 2
+    assert "index.ts:2" in capfd.readouterr().out
+    assert main(["check"]) == 0
+
+
+SHARDS = """
+const config = new pulumi.Config();
+const shards = config.requireNumber("shards");
+if (shards > 48) {
+    throw new Error(`no more than 48 shards: ${shards}`); // line: shards
+}
+export const owner = config.get("owner");
+"""
+DECLARED = """name: shop
+runtime: nodejs
+config:
+  shards: {type: integer, default: 2}
+  owner: {type: string, default: nobody}
+  verbose: {type: boolean, default: false}
+"""
+
+
+def _fuzz(folder: Path, *options: str) -> subprocess.Popen[str]:
+    # In a process of its own, as a user has it: one that has used gRPC cannot be forked.
+    project = node_program(folder, HEAD + SHARDS)
+    (project / "Pulumi.yaml").write_text(DECLARED)
+    command = [sys.executable, "-m", "ringfence.cli.main", "fuzz", str(project), *options]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_search_finds_a_config_that_fails_and_makes_it_small(tmp_path: Path) -> None:
+    process = _fuzz(tmp_path / "project", "--examples", "8", "--seed", "3", "--format", "json")
+
+    out, err = process.communicate(timeout=300)
+
+    assert process.returncode == 1, err
+    report = json.loads(out)
+    assert report["examples"] == 8
+    (failure,) = report["failures"]
+    assert failure["config"] == {"shop:shards": 49}
+    assert failure["message"] == "no more than 48 shards: 49"
+    assert failure["source"]["line"] == line_of(tmp_path / "project" / "index.ts", "shards")
+    assert err.startswith("8 configs are tried (--examples), each by a process of its own")
+    assert "8/8 configs, 1 failure" in err
+
+
+def test_a_search_that_is_interrupted_shows_what_it_found(tmp_path: Path) -> None:
+    process = _fuzz(tmp_path / "project", "--examples", "10", "--seed", "3", "--time-limit", "30")
+    assert process.stderr is not None
+    seen = next(line for line in process.stderr if "1 failure" in line)
+
+    process.send_signal(signal.SIGINT)
+
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, seen
+    assert "no more than 48 shards" in out
+    assert "interrupted: 1 failure" in out
+
+
+def test_offline_attaches_the_packages_of_a_project(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = node_project(tmp_path, "shop")
+    manifest = json.loads((project / "package.json").read_text())
+    manifest["dependencies"] = {**manifest.get("dependencies", {}), "@pulumi/gcp": "^8.1.0"}
+    (project / "package.json").write_text(json.dumps(manifest))
+    monkeypatch.chdir(project)
+
+    assert main(["offline", "--", "sh", "-c", "echo $PULUMI_DEBUG_PROVIDERS; ls node_modules/@pulumi"]) == 0
+
+    attached, *modules = capfd.readouterr().out.split("\n")
+    assert {"gcp", "random"} <= {entry.partition(":")[0] for entry in attached.split(",")}
+    assert "pulumi" in modules
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
@@ -404,10 +596,10 @@ def test_a_program_that_hangs_is_ended_with_its_children(tmp_path: Path) -> None
     )
     project = node_program(tmp_path / "project", text)
 
-    error = evaluate(project, time_limit=6).error
+    error = evaluate(project, time_limit=15).error
 
     assert error is not None
-    assert error.message.startswith("The program did not end within 6 s.")
+    assert error.message.startswith("The program did not end within 15 s.")
     assert error.source is not None
     assert (error.source.path, error.source.line) == (str(project / "index.ts"), line_of(project / "index.ts", "spin"))
     for process in (project / "children").read_text().split():
@@ -421,14 +613,39 @@ def test_a_program_that_only_waits_says_how_far_it_came(tmp_path: Path) -> None:
         "new Shelf('shelf');\nsetInterval(() => undefined, 100000);\n"
     )
 
-    error = evaluate(node_program(tmp_path / "project", text), time_limit=6).error
+    error = evaluate(node_program(tmp_path / "project", text), time_limit=15).error
 
     assert error is not None
     assert error.source is None
     assert error.message == (
-        "The program did not end within 6 s. The last resource that it registered is 'shelf', at index.ts:7. It hangs "
+        "The program did not end within 15 s. The last resource that it registered is 'shelf', at index.ts:7. It hangs "
         "in a loop or waits for something that never comes."
     )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_ringfence_ends_the_program_and_its_children(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    text = (
+        f"{HEAD}import {{ spawn }} from 'child_process';\nimport * as fs from 'fs';\n"
+        "const child = spawn('sleep', ['300']);\n"
+        "fs.writeFileSync('writing', `${process.pid} ${child.pid}`);\nfs.renameSync('writing', 'children');\n"
+        "setInterval(() => undefined, 100000);\n"
+    )
+    project = node_program(tmp_path / "project", text)
+    command = [sys.executable, "-m", "ringfence.cli.main", "check", str(project)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (project / "children").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+    process.send_signal(number)
+
+    assert process.wait(30) == code
+    for child in (project / "children").read_text().split():
+        assert not alive(int(child))
 
 
 def test_a_secret_is_in_no_message(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -27,8 +27,14 @@ Search the configs of a project for one under which its program breaks or a mand
   ringfence fuzz infra
   ringfence fuzz infra --examples 1000 --seed 42
 
-What is varied is the pydantic model that the program reads its config with, else what Pulumi.yaml declares. The project
-need not know of ringfence."""
+What is varied is the pydantic model that the program reads its config with, else what Pulumi.yaml declares, as for
+programs in other languages. The project need not know of ringfence."""
+
+
+_EXAMPLES = 200
+_EXAMPLES_OUTSIDE = 40
+_SHRINKING_OUTSIDE = 12
+"""For programs that run in processes of their own, which take a second to start."""
 
 
 class FuzzOptionError(ValueError):
@@ -55,7 +61,13 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="stacks whose config to set out from (default: each that has a Pulumi.<stack>.yaml)",
     )
-    group.add_argument("--examples", type=_positive, default=200, metavar="N", help="configs to try (default: 200)")
+    group.add_argument(
+        "--examples",
+        type=_positive,
+        metavar="N",
+        help=f"configs to try (default: {_EXAMPLES}; {_EXAMPLES_OUTSIDE} where each is a process of its own, as for "
+        "TypeScript)",
+    )
     group.add_argument("--seed", metavar="SEED", help="search again as a run did that printed this seed")
     group.add_argument(
         "--jobs", type=_positive, default=min(2, os.cpu_count() or 1), metavar="N", help="1 for a single process"
@@ -100,10 +112,12 @@ def run(options: argparse.Namespace) -> int:
         runpy.run_path(str(options.strategies))
     source = source_for(options.project)
     target = find_target(options.project, options.stack, source)
+    outside = source.runs_outside(target.project)
     fuzz_options = FuzzOptions(
-        examples=options.examples,
+        examples=options.examples or (_EXAMPLES_OUTSIDE if outside else _EXAMPLES),
         seed=_seed(options.seed, target),
         jobs=options.jobs,
+        shrinking=_SHRINKING_OUTSIDE if outside else FuzzOptions.shrinking,
         check=CheckOptions(
             policy_packs=tuple(options.policy_pack),
             profiles=tuple(options.profile),
@@ -117,6 +131,13 @@ def run(options: argparse.Namespace) -> int:
         outcome = _Outcome(1, replay(target, config, stack, fuzz_options, source), "replayed")
         outcome.documents = [config] * len(outcome.failures)
     else:
+        if outside:
+            print(
+                f"{fuzz_options.examples} configs are tried (--examples), each by a process of its own: about a second "
+                "for each. Ctrl+C shows what was found so far.",
+                file=sys.stderr,
+                flush=True,
+            )
         outcome = _search(target, fuzz_options, source)
         outcome.documents = [target.document(target.space.simplest(item.config)) for item in outcome.failures]
     write = _as_json if options.format == "json" else _as_text

@@ -9,6 +9,7 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from ringfence import __version__
@@ -18,6 +19,7 @@ __all__ = ["build_parser", "main", "script"]
 # Each command's module has `add(subparsers)`; what a command needs beyond that it imports when it runs, since
 # `ringfence --help` must not load the Pulumi SDK.
 COMMANDS = ("check", "preview", "fuzz", "offline", "emulate", "rules", "pack")
+_WITH_HEAD_START = ("check", "preview")
 
 DESCRIPTION = """\
 Rehearse a Pulumi program without a cloud or a login, and judge it by a policy pack.
@@ -59,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = build_parser()
     options = parser.parse_args(arguments)
     try:
+        _give_head_start(options)
         return int(options.run(options))
     except KeyboardInterrupt:
         print("ringfence: interrupted", file=sys.stderr)
@@ -68,6 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"ringfence: {_explain(error)}", file=sys.stderr)
         return 2
+    finally:
+        _end_head_start()
+
+
+def _give_head_start(options: argparse.Namespace) -> None:
+    """Start what takes the longest, the process of a program in another language, before all that a command imports."""
+    projects = getattr(options, "projects", None) or [getattr(options, "project", None) or Path()]
+    if options.command in _WITH_HEAD_START and options.engine == "embedded":
+        from ringfence.sources.head_start import give_head_start
+
+        give_head_start(projects[0])
+
+
+def _end_head_start() -> None:
+    """End a process that no run has taken: the command line was wrong, or the user interrupted."""
+    if (module := sys.modules.get("ringfence.engine.process_group")) is not None:
+        module.end_ahead()
 
 
 def _explain(error: Exception) -> str:

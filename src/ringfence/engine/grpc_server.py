@@ -99,6 +99,8 @@ class MonitorServer:
         """Whether the program said that it has ended."""
         self.on_signal: Callable[[], Awaitable[None]] | None = None
         """Awaited when the program says that it has ended."""
+        self.call: Callable[[Any], Awaitable[provider_pb2.CallResponse | None]] | None = None
+        """Has a method's provider answer it; gives None where the monitor shall."""
         self.refusals: list[EngineRefusalError] = []
         self.faults: list[Exception] = []
         """Exceptions of our own code."""
@@ -106,8 +108,12 @@ class MonitorServer:
         self._source = source
         self._server: grpc.aio.Server | None = None
 
+    has_served = False
+    """Whether this process has ever served: its copies by `fork` cannot, since gRPC's threads are not copied."""
+
     async def start(self) -> str:
         """Serve; returns host and port."""
+        MonitorServer.has_served = True
         server = self._server = grpc.aio.server(options=OPTIONS)
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(_MonitorService(self), server)
         engine_pb2_grpc.add_EngineServicer_to_server(_EngineService(self), server)
@@ -134,6 +140,11 @@ class MonitorServer:
             self.faults.append(error)
             await context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
         raise AssertionError  # abort always raises
+
+    async def call_method(self, request: Any) -> provider_pb2.CallResponse:
+        """Answer a method of a resource, by its provider where that takes part."""
+        answer = await self.call(request) if self.call is not None else None
+        return answer if answer is not None else self.monitor.call(request)
 
     def keep_user_frames(self, request: Any) -> None:
         """Leave only the program's own frames in a request; the stack itself is nobody's line."""
@@ -190,8 +201,7 @@ class _MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
         return await self._server.answer(context, lambda: self._monitor.invoke(request, plain=True))
 
     async def Call(self, request: Any, context: Any) -> Any:
-        answer: provider_pb2.CallResponse = await self._server.answer(context, lambda: self._monitor.call(request))
-        return answer
+        return await self._server.answer(context, lambda: self._server.call_method(request))
 
     async def RegisterPackage(self, request: Any, context: Any) -> Any:
         return await self._server.answer(context, lambda: self._monitor.register_package(request))

@@ -16,11 +16,12 @@ from typing import Any
 import grpc
 import grpc.aio
 from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, resource_pb2
+from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, resource_pb2, source_pb2
 
-from ringfence.deployment import contains_unknown
+from ringfence.deployment import ResourceReference, Secret, contains_unknown, reveal
 from ringfence.engine.grpc_server import OPTIONS, MonitorServer
 from ringfence.engine.languages.interface import Language, Launch, RemoteProgram, plain
+from ringfence.engine.languages.source_frames import keep_user_frames
 from ringfence.engine.monitor import EngineRefusalError, Monitor
 from ringfence.engine.process_group import ProcessGroup
 from ringfence.engine.requests import sources_of
@@ -82,8 +83,7 @@ class Plugins:
         source = sources_of(request)[0]
         inputs = monitor.provider_inputs(request)
         plugin = await self._plugin(package, Launch([binary, self._server.address], {}), inputs)
-        endpoint = MonitorServer(monitor, self._language.is_user_file, request.stackTrace)
-        self._endpoints.append(endpoint)
+        endpoint = self._endpoint(monitor, request.stackTrace)
         construct = provider_pb2.ConstructRequest(
             config=dict(monitor.config),
             configSecretKeys=sorted(monitor.secret_keys),
@@ -115,6 +115,60 @@ class Plugins:
         for key, dependencies in answer.stateDependencies.items():
             response.propertyDependencies[key].urns.extend(dependencies.urns)
         return response
+
+    async def call(self, request: Any) -> provider_pb2.CallResponse | None:
+        """Have a method of a remote component answered by the provider that constructed it; None for other methods.
+
+        The provider of another resource is not started for a method: it would want the cloud.
+        """
+        started = self._started.get(package_of(request.tok))
+        if started is None:
+            return None
+        monitor = self._server.monitor
+        plugin = await asyncio.shield(started)
+        arguments = decode(request.args)
+        keep_user_frames(request, self._language.is_user_file)
+        endpoint = self._endpoint(monitor, request.stackTrace)
+        call = provider_pb2.CallRequest(
+            tok=request.tok,
+            args=request.args,
+            project=monitor.project,
+            stack=monitor.stack,
+            config=dict(monitor.config),
+            configSecretKeys=sorted(monitor.secret_keys),
+            dryRun=True,
+            parallel=16,
+            organization=monitor.organization,
+            monitorEndpoint=await endpoint.start(),
+            accepts_output_values=True,
+        )
+        for key, dependencies in request.argDependencies.items():
+            call.argDependencies[key].urns.extend(dependencies.urns)
+        try:
+            answer: provider_pb2.CallResponse = await plugin.stub.Call(call)
+        except grpc.aio.AioRpcError as error:
+            message = f"{request.tok}: its provider could not answer: {_text(error, plugin)}"
+            # Not every SDK tells the line of the call; the component's own one is near.
+            itself = arguments.get("__self__")
+            component = monitor.resources.get(itself.urn) if isinstance(itself, ResourceReference) else None
+            source = sources_of(request)[0] or (component.source if component is not None else None)
+            raise EngineRefusalError(message, source) from None
+        finally:
+            self._server.faults.extend(endpoint.faults)
+        # A method that hands an argument through must not take its secret marker off.
+        secrets = [reveal(value) for value in arguments.values() if isinstance(value, Secret)]
+        result = getattr(answer, "return")
+        result.CopyFrom(
+            encode({key: Secret(value) if value in secrets else value for key, value in decode(result).items()})
+        )
+        return answer
+
+    def _endpoint(self, monitor: Monitor, source: source_pb2.StackTrace) -> MonitorServer:
+        """Return an address of the monitor for a provider's process, in the name of one of the program's lines."""
+        endpoint = MonitorServer(monitor, self._language.is_user_file, source)
+        endpoint.call = self.call
+        self._endpoints.append(endpoint)
+        return endpoint
 
     # --- dynamic providers ---------------------------------------------------------------------------------------
 
@@ -176,13 +230,13 @@ class _Plugin:
     async def start(cls, package: str, launch: Launch, folder: Path, inputs: Mapping[str, Any], engine: str) -> _Plugin:
         """Start a provider and configure it. Raises `EngineRefusalError`."""
         try:
-            group = await ProcessGroup.start(launch.command, folder, launch.environment, pipe=True)
+            group = ProcessGroup.start(launch.command, folder, launch.environment, apart=True)
         except OSError as error:
             raise EngineRefusalError(f"{launch.command[0]}: cannot be run: {error.strerror}") from None
         try:
             async with asyncio.timeout(_START_SECONDS):
-                assert group.process.stdout is not None
-                port = (await group.process.stdout.readline()).decode(errors="replace").strip()
+                await group.say(launch.standard_input)
+                port = (await group.first_line()).strip()
             if not port.isdigit():
                 said = plain(group.output()).strip().splitlines()
                 raise EngineRefusalError(
@@ -192,7 +246,7 @@ class _Plugin:
             await plugin._configure(inputs, engine)
             return plugin
         except BaseException as error:
-            await group.end()
+            group.end()
             group.close()
             if isinstance(error, TimeoutError):
                 raise EngineRefusalError(
@@ -213,7 +267,7 @@ class _Plugin:
     async def close(self) -> None:
         """End it."""
         await self._channel.close(None)
-        await self.group.end()
+        self.group.end()
         self.group.close()
 
 

@@ -113,6 +113,7 @@ class _Run:
         self.server.on_signal = self.callbacks.close
         self.plugins = Plugins(self.server, program, self.language)
         self.monitor.take_part = self.plugins.take_part
+        self.server.call = self.plugins.call
         self.error: ProgramError | None = None
         self.printed = ""
 
@@ -138,15 +139,15 @@ class _Run:
         try:
             launch = self.language.launch(self.program, address, record)
             try:
-                group = await ProcessGroup.start(launch.command, self.program.folder, launch.environment)
+                group = ProcessGroup.start(launch.command, self.program.folder, launch.environment)
             except OSError as error:
                 raise LaunchError(f"{launch.command[0]}: cannot be run: {error.strerror}") from None
             try:
                 if self.meanwhile is not None:
                     self.meanwhile()
-                await self._wait(group, record)
+                await self._wait(group, launch.standard_input, record)
             finally:
-                await group.end()
+                group.end()
                 self.printed = group.output()
                 group.close()
         finally:
@@ -154,10 +155,12 @@ class _Run:
             await self.callbacks.close()
             await self.server.stop()
 
-    async def _wait(self, group: ProcessGroup, record: Path) -> None:
+    async def _wait(self, group: ProcessGroup, said: str, record: Path) -> None:
         limit = self.program.time_limit
         try:
-            code = await asyncio.wait_for(self._ended(group, record), limit)
+            async with asyncio.timeout(limit):
+                await group.say(said)
+                code = await self._ended(group, record)
         except TimeoutError:
             source = await self._where_it_hangs(group)
             message = f"The program did not end within {limit:g} s."
@@ -181,7 +184,7 @@ class _Run:
 
         Some versions of Node do not end after an error that nothing handles: such a program is over all the same.
         """
-        ended = asyncio.ensure_future(group.process.wait())
+        ended = asyncio.ensure_future(group.wait())
         try:
             while not record.exists():
                 done, _ = await asyncio.wait({ended}, timeout=_GLANCE_SECONDS)
@@ -199,7 +202,7 @@ class _Run:
         # Go ends after its dump; Python goes on, and has dumped when it writes no more.
         for _ in range(int(_DUMP_SECONDS / _GLANCE_SECONDS)):
             try:
-                await asyncio.wait_for(group.process.wait(), _GLANCE_SECONDS)
+                await asyncio.wait_for(group.wait(), _GLANCE_SECONDS)
                 break
             except TimeoutError:
                 size = len(group.output())

@@ -11,9 +11,9 @@ import multiprocessing
 import random
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -23,14 +23,13 @@ from ringfence.fuzz.shrink import shrink
 from ringfence.fuzz.target import FuzzTarget, text_of
 from ringfence.reports.interface import Result, TargetJudged
 from ringfence.sources.interface import Request, Source
+from ringfence.sources.project import EmbeddedSource
 
 __all__ = ["Failure", "Found", "FuzzOptions", "Judge", "Searched", "Started", "Tried", "configs_of", "replay", "search"]
 
 _PARTS = 2
 _MOST_FAILURES = 5
 """Failures that are shrunk: more of them tell little."""
-_SHRINKING = 80
-"""Configs that are tried to make one failure's smaller."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,8 @@ class FuzzOptions:
     examples: int = 200
     seed: int = 0
     jobs: int = 1
+    shrinking: int = 80
+    """Configs that are tried to make one failure's smaller."""
     check: CheckOptions = field(default_factory=CheckOptions)
 
 
@@ -117,18 +118,33 @@ def search(target: FuzzTarget, options: FuzzOptions, source: Source) -> Iterator
         else:
             tried += 1
             yield Tried(tried)
+    if isinstance(source, EmbeddedSource):
+        source.start_next = True  # from here on, one config is tried after the other
     for failure in list(found.values())[:_MOST_FAILURES]:
         if failure.kind == "not-deterministic":
             continue
         shrunk = failure
-        for smaller in shrink(target.space, failure.config, partial(judge.same, failure), _SHRINKING):
-            yield Tried(tried, shrinking=True)
-            shrunk = judge.as_found(smaller, failure)
+        yield Tried(tried, shrinking=True)
+        for shrunk in _ever_smaller(judge, failure):
             yield Found(shrunk)
-        again = judge.same(failure, shrunk.config) and judge.same(failure, shrunk.config)
-        if not again:
+            yield Tried(tried, shrinking=True)
+        if not (judge.like(failure, shrunk.config) and judge.like(failure, shrunk.config)):
             yield Found(dataclasses.replace(shrunk, reproducible=False))
     yield Searched(tried)
+
+
+def _ever_smaller(judge: Judge, failure: Failure) -> Iterator[Failure]:
+    """Yield the same failure under ever smaller configs."""
+    found: Failure | None = None
+
+    def fails(config: Mapping[str, Any]) -> bool:
+        nonlocal found
+        found = judge.like(failure, config)
+        return found is not None
+
+    for _ in shrink(judge.target.space, failure.config, fails, judge.options.shrinking):
+        assert found is not None
+        yield found
 
 
 def replay(
@@ -214,13 +230,9 @@ class Judge:
             found.append(Failure("not-deterministic", "", message, stack, config))
         return found
 
-    def same(self, failure: Failure, config: Mapping[str, Any]) -> bool:
-        """Whether a config fails like another."""
-        return any(item.key == failure.key for item in self.of(config))
-
-    def as_found(self, config: Mapping[str, Any], failure: Failure) -> Failure:
+    def like(self, failure: Failure, config: Mapping[str, Any]) -> Failure | None:
         """Return the failure of a config that fails like another, in its own words."""
-        return next((item for item in self.of(config) if item.key == failure.key), failure)
+        return next((item for item in self.of(config) if item.key == failure.key), None)
 
 
 def _difference(one: Deployment, other: Deployment) -> str:
@@ -314,7 +326,7 @@ def _drawn(target: FuzzTarget, seed: int, count: int) -> list[dict[str, Any]]:
 
 
 def _all_parts(judge: Judge) -> Iterator[Failure | None]:
-    if judge.options.jobs < 2 or "fork" not in multiprocessing.get_all_start_methods():
+    if judge.options.jobs < 2 or not _can_fork():
         for number in range(_PARTS):
             yield from _part(judge, number)
         return
@@ -344,6 +356,12 @@ def _all_parts(judge: Judge) -> Iterator[Failure | None]:
         for worker in workers:
             worker.terminate()
             worker.join()
+
+
+def _can_fork() -> bool:
+    """Whether copies of this process can do what it does: gRPC does not work in those of one that has used it."""
+    used = sys.modules.get("ringfence.engine.grpc_server")
+    return "fork" in multiprocessing.get_all_start_methods() and not (used and used.MonitorServer.has_served)
 
 
 def _work(judge: Judge, number: int, sending: Connection) -> None:

@@ -16,14 +16,17 @@ def shrink(space: ConfigSpace, config: Config, fails: Callable[[Config], bool], 
     """Yield ever smaller valid configs that still fail. At most so many configs are tried."""
     current = space.simplest(config)
     left = tries
+    seen: set[str] = set()
     moved = True
     while moved and left > 0:
         moved = False
         for candidate in _smaller(space, current):
             if left <= 0:
                 return
-            if _cost(space, candidate) >= _cost(space, current) or space.faults(candidate):
+            name = repr(sorted(space.simplest(candidate).items(), key=str))
+            if name in seen or _cost(space, candidate) >= _cost(space, current) or space.faults(candidate):
                 continue
+            seen.add(name)
             left -= 1
             if fails(candidate):
                 current, moved = candidate, True
@@ -70,6 +73,15 @@ def _smaller(space: ConfigSpace, config: Config) -> Iterator[dict[str, Any]]:
             yield {**config, key: value}
 
 
+def _searched(known: list[int], plain: int, value: int) -> Iterator[int]:
+    """Yield values between a plain one and one that fails, by halves: who asks for more found the last one sound."""
+    between = sorted({item for item in known if min(plain, value) < item < max(plain, value)}, reverse=value < plain)
+    while between:
+        middle = len(between) // 2
+        yield between[middle]
+        between = between[middle + 1 :]
+
+
 def _simpler(space: ConfigSpace, key: str, value: Any) -> Iterator[Any]:
     setting = space.settings[key]
     if isinstance(value, bool):
@@ -77,13 +89,14 @@ def _simpler(space: ConfigSpace, key: str, value: Any) -> Iterator[Any]:
     elif isinstance(value, int):
         plain = setting.default if isinstance(setting.default, int) else space.bases[0].get(key)
         if isinstance(plain, int) and not isinstance(plain, bool):
+            yield from _searched([item for item in setting.values.boundaries if type(item) is int], plain, value)
+            yield value - (1 if value > plain else -1)
             distance = value - plain
             # The nearest value that still fails, by halves.
             while abs(distance) > 1:
                 distance = int(distance / 2)
                 yield plain + distance
                 yield value - distance
-            yield value - (1 if value > plain else -1)
     elif isinstance(value, str):
         yield from (value[: len(value) // 2], value[:-1], value[1:])
     elif isinstance(value, list):

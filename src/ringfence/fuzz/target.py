@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import gc
 import hashlib
 import importlib.metadata
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.alias_generators import to_camel
 
 from ringfence.sources.interface import Request, Source
+from ringfence.sources.project import EmbeddedSource
 from ringfence.sources.pulumi_yaml import ConfigType, ProjectFile, full_key, load_project, load_yaml
 from ringfence.sources.stack_config import load_stack_config, stack_file, stack_names
 from ringfence.testing.space import ConfigSpace
@@ -101,11 +104,12 @@ def text_of(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
-def find_target(folder: Path, stacks: Sequence[str], source: Source) -> FuzzTarget:
+def find_target(folder: Path, stacks: Sequence[str], source: EmbeddedSource) -> FuzzTarget:
     """Return what to vary in a project.
 
     A pydantic model of the program's own that its config fits goes first. The program is run once under each stack to
-    find it. Else it is what Pulumi.yaml declares, with what the stacks set beside that.
+    find it, unless it runs in a process of its own: its model is out of reach there. Else it is what Pulumi.yaml
+    declares, with what the stacks set beside that.
 
     Raises `FuzzError` where there is nothing to vary, `GenerationError` for a field that no values can be made for,
     `ProjectError` for a broken project.
@@ -120,7 +124,7 @@ def find_target(folder: Path, stacks: Sequence[str], source: Source) -> FuzzTarg
             )
     names = list(stacks) or known or ["dev"]
     read = [_read(project, stack) for stack in names]
-    models = _own_models(project, names[0], source)
+    models = [] if source.runs_outside(project) else _own_models(project, names[0], source)
     found = max((_fit(model, read, project) for model in models), key=lambda fit: fit.score, default=None)
     if found is not None and found.score > 0:
         target = _of_model(project, found, names, read)
@@ -160,7 +164,17 @@ def _numbers_in(folder: Path) -> set[int]:
         except (SyntaxError, ValueError):
             continue  # running it says so
         found |= {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and type(node.value) is int}
+    for path in sorted(path for suffix in _OTHER_SUFFIXES for path in folder.glob(f"*{suffix}")):
+        with contextlib.suppress(OSError):
+            code = _COMMENT.sub("", path.read_text(encoding="utf-8", errors="replace"))
+            found |= {int(number) for number in _NUMBER.findall(code)}
     return found
+
+
+_OTHER_SUFFIXES = (".ts", ".mts", ".cts", ".js", ".mjs", ".cjs", ".go")
+_COMMENT = re.compile(r"/\*.*?\*/|(?<!:)//[^\n]*", re.DOTALL)
+_NUMBER = re.compile(r"(?<![\w.])(?:0|[1-9][0-9]{0,9})(?![\w.])")
+"""Whole numbers as TypeScript, JavaScript and Go write them."""
 
 
 @dataclass(frozen=True)

@@ -26,14 +26,24 @@ class EmbeddedSource:
     """Evaluates Pulumi projects: those in Python in this process, others in a process of their own.
 
     `provider` answers for their resources; the offline provider does unless one is given. With `isolate`, Python
-    programs run in a process of their own, too. With `type_check` a TypeScript program's types are checked before it
-    runs.
+    programs run in a process of their own, too; with `in_process` they run here, even where the project has a virtual
+    environment of its own. With `type_check` a TypeScript program's types are checked before it runs.
     """
 
-    def __init__(self, provider: Provider | None = None, *, isolate: bool = False, type_check: bool = False) -> None:
+    def __init__(
+        self,
+        provider: Provider | None = None,
+        *,
+        isolate: bool = False,
+        in_process: bool = False,
+        type_check: bool = False,
+    ) -> None:
         self._provider = provider
         self._isolate = isolate
+        self._in_process = in_process
         self._type_check = type_check
+        self.start_next = False
+        """For many runs of one project after another: whether the next one's process is started while one runs."""
 
     def evaluate(self, request: Request) -> Deployment:
         """Evaluate one project under one stack's config. What is wrong with either is in the deployment's `error`."""
@@ -59,7 +69,7 @@ class EmbeddedSource:
                 f"expected one of the stacks {', '.join(known)}"
             )
         config = load_stack_config(project, request.stack, request.config, leave_out=request.leave_out)
-        if self._runs_outside(project):
+        if self.runs_outside(project):
             return self._evaluate_outside(project, request, config)
         folder, main = _entry_point(project, request.project.absolute())
         # Imported here: the engine loads the Pulumi SDK, which a command that only reads files does not need.
@@ -83,9 +93,12 @@ class EmbeddedSource:
         )
         return run_program(program, self._provider or OfflineProvider(request.outputs, invokes=request.invokes))
 
-    def _runs_outside(self, project: ProjectFile) -> bool:
+    def runs_outside(self, project: ProjectFile) -> bool:
+        """Whether a project's program runs in a process of its own."""
         if project.runtime != "python" or self._isolate:
             return True
+        if self._in_process:
+            return False
         from ringfence.engine.languages.interface import own_environment
 
         return own_environment(project.folder, project.options) is not None
@@ -94,9 +107,10 @@ class EmbeddedSource:
         # Imported here: gRPC is for these programs alone.
         from ringfence.engine.remote_host import RemoteProgram, run_remote_program
         from ringfence.providers.foreign import ForeignProvider, import_meanwhile
+        from ringfence.sources.head_start import give_head_start, place_of_program
 
         python = project.runtime == "python"
-        place = _entry_point(project, request.project.absolute()) if python else _folder_and_file(project)
+        place = _entry_point(project, request.project.absolute()) if python else place_of_program(project)
         organization, stack = split_stack(request.stack)
         program = RemoteProgram(
             runtime=project.runtime,
@@ -115,9 +129,13 @@ class EmbeddedSource:
             type_check=self._type_check,
         )
         foreign = ForeignProvider(request.outputs, invokes=request.invokes)
-        deployment = run_remote_program(
-            program, self._provider or foreign, lambda: import_meanwhile(_required_packages(place[0]))
-        )
+
+        def meanwhile() -> None:
+            import_meanwhile(_required_packages(place[0]))
+            if self.start_next:
+                give_head_start(project.folder)
+
+        deployment = run_remote_program(program, self._provider or foreign, meanwhile)
         notes = tuple(Diagnostic("info", note) for note in foreign.notes)
         return replace(deployment, diagnostics=(*deployment.diagnostics, *notes))
 
@@ -129,16 +147,6 @@ def _required_packages(folder: Path) -> list[str]:
         with contextlib.suppress(OSError):
             found.update(re.findall(pattern, (folder / name).read_text(encoding="utf-8", errors="replace")))
     return sorted(found - {"pulumi", "policy"})
-
-
-def _folder_and_file(project: ProjectFile) -> tuple[Path, Path | None]:
-    """Return the folder that a program runs in, and its file where `main` names one."""
-    place = project.folder / project.main if project.main else project.folder
-    if place.is_dir():
-        return place, None
-    if not place.is_file():
-        raise ProjectError(f"{project.path}: main: expected a program at {place}, which does not exist")
-    return place.parent, place
 
 
 def _entry_point(project: ProjectFile, start: Path) -> tuple[Path, Path]:

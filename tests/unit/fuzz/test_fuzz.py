@@ -300,3 +300,20 @@ def test_shrinking_stays_within_its_tries(tmp_path: Path) -> None:
 
     assert smaller[-1] == {"replicas": 21, "region": "westeurope"}
     assert len(tried) <= 40
+
+
+def test_numbers_of_a_typescript_program_are_tried(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.yaml").write_text(
+        "name: shop\nruntime: nodejs\nconfig:\n  shards: {type: integer, default: 2}\n", encoding="utf-8"
+    )
+    (tmp_path / "index.ts").write_text(
+        "const x1 = 1.5; // 1000\n/* 2000\n3000 */\nif (shards > 48 || shards === 7_000 || y.z4000) {}\n",
+        encoding="utf-8",
+    )
+
+    # No process is started: the project has no packages.
+    target = find_target(tmp_path, [], source_for(tmp_path))
+
+    tried = set(target.space.settings["shop:shards"].values.boundaries)
+    assert {47, 48, 49} <= tried
+    assert not tried & {999, 1000, 1999, 2000, 2999, 3000, 3999, 4000}

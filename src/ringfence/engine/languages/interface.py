@@ -67,6 +67,8 @@ class Launch:
     command: Sequence[str]
     environment: Mapping[str, str]
     """Variables over those of this process."""
+    standard_input: str = ""
+    """What the command reads. A command that reads what it shall run can be started before that is known."""
 
 
 class LaunchError(Exception):

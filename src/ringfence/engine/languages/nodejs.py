@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -54,16 +55,23 @@ class NodeLanguage:
         self._node = _node()
         self._sdk = _find_sdk(program)
 
+    def start(self, program: RemoteProgram) -> Launch:
+        """Return the SDK's own runner without its arguments: they come to its standard input.
+
+        By then it has loaded the SDK and the compiler, which takes most of a second.
+        """
+        command = [
+            *(self._node, "--inspect-port=0", *_node_arguments(program)),
+            *(f"--require={_PRELOAD}", str(self._sdk / "cmd/run")),
+        ]
+        typescript = bool(program.options.get("typescript", True))
+        return Launch(
+            command, {"RINGFENCE_SDK": str(self._sdk), "PULUMI_NODEJS_TYPESCRIPT": "true" if typescript else "false"}
+        )
+
     def launch(self, program: RemoteProgram, address: str, record: Path) -> Launch:
         """Return the command line of the SDK's own runner."""
-        command = [
-            *(
-                self._node,
-                "--inspect-port=0",
-                *_node_arguments(program),
-                f"--require={_PRELOAD}",
-                str(self._sdk / "cmd/run"),
-            ),
+        arguments = [
             *("--monitor", address, "--engine", address),
             *("--organization", program.organization, "--project", program.project, "--stack", program.stack),
             *("--root-directory", str(program.root_folder), "--pwd", str(program.folder)),
@@ -74,15 +82,16 @@ class NodeLanguage:
             "PULUMI_CONFIG": json.dumps(dict(program.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(sorted(program.secret_keys)),
             "PULUMI_NODEJS_TRANSPILE_ONLY": "false" if program.type_check else "true",
-            "RINGFENCE_RECORD": str(record),
-            "RINGFENCE_SDK": str(self._sdk),
-            "RINGFENCE_MODULE": "true" if _is_module(program) else "false",
         }
-        if program.options.get("typescript", True):
-            environment["PULUMI_NODEJS_TYPESCRIPT"] = "true"
         if isinstance(program.options.get("tsconfig"), str):
             environment["PULUMI_NODEJS_TSCONFIG_PATH"] = program.options["tsconfig"]
-        return Launch(command, environment)
+        said = {
+            "arguments": arguments,
+            "environment": environment,
+            "record": str(record),
+            "isModule": _is_module(program),
+        }
+        return replace(self.start(program), standard_input=json.dumps(said))
 
     def dynamic_provider(self, program: RemoteProgram, address: str) -> Launch | None:
         """Return the SDK's own process for dynamic providers."""

@@ -1,16 +1,75 @@
 "use strict";
-// Loaded into the program's process before the SDK. It writes what ends the program to a file, as data: the SDK's own
-// text for it has colours, no line for some errors, and is cut where an error is large.
+// Loaded into the program's process before the SDK's runner. It loads what every program needs; then it waits at standard
+// input for the runner's arguments, so that ringfence gets ready meanwhile. What ends the program it writes to a file, as
+// data: the SDK's own text for it has colours, no line for some errors, and is cut where an error is large.
 const fs = require("fs");
 
-const file = process.env.RINGFENCE_RECORD;
 const sdk = process.env.RINGFENCE_SDK;
-const isModule = process.env.RINGFENCE_MODULE === "true";
-for (const name of ["RINGFENCE_RECORD", "RINGFENCE_SDK", "RINGFENCE_MODULE"]) {
-    delete process.env[name];
+delete process.env.RINGFENCE_SDK;
+if (sdk) {
+    // Processes and threads that the program starts get this file, too, but not the variable.
+    load();
+    run(said());
 }
 
-function keep(error) {
+function load() {
+    try {
+        // The SDK sends three debugging messages for each resource, as a call each; nobody here reads them.
+        require(sdk + "/cmd/run/instrumentation"); // it wants to be first
+        require(sdk + "/log").debug = () => Promise.resolve();
+        require(sdk);
+        if (process.env.PULUMI_NODEJS_TYPESCRIPT === "true") {
+            require(sdk + "/tsutils").typeScriptRequireStrings();
+        }
+    } catch {
+        // Another version of the SDK, or a broken one: the runner loads what it needs, and says what is wrong.
+    }
+}
+
+function said() {
+    const text = everythingFrom(0);
+    if (!text) {
+        process.exit(1); // there is nothing to run, or ringfence is gone
+    }
+    return JSON.parse(text);
+}
+
+function everythingFrom(descriptor) {
+    // Not readFileSync: a part of the SDK touches process.stdin, after which reading does not wait but fails.
+    const parts = [];
+    const buffer = Buffer.alloc(65536);
+    const pause = new Int32Array(new SharedArrayBuffer(4));
+    for (;;) {
+        let size = 0;
+        try {
+            size = fs.readSync(descriptor, buffer);
+        } catch (error) {
+            if (error.code !== "EAGAIN") {
+                throw error;
+            }
+            Atomics.wait(pause, 0, 0, 2); // milliseconds
+            continue;
+        }
+        if (size === 0) {
+            return Buffer.concat(parts).toString("utf8");
+        }
+        parts.push(Buffer.from(buffer.subarray(0, size)));
+    }
+}
+
+function run({ arguments: words, environment, record, isModule }) {
+    process.argv.push(...words);
+    Object.assign(process.env, environment);
+    // The monitor event does not count as handling the exception.
+    const keepIt = (error) => keep(error, record);
+    process.on("uncaughtExceptionMonitor", keepIt);
+    process.on("unhandledRejection", keepIt);
+    if (isModule) {
+        findFramesInModules();
+    }
+}
+
+function keep(error, record) {
     let entry;
     try {
         entry = {
@@ -23,25 +82,13 @@ function keep(error) {
         entry = { name: "", message: "an error that cannot be shown", stack: "", plain: false };
     }
     try {
-        fs.appendFileSync(file, JSON.stringify(entry) + "\n");
+        fs.appendFileSync(record, JSON.stringify(entry) + "\n");
     } catch {
         // The error is in the log, too.
     }
 }
 
-// The monitor event does not count as handling the exception.
-process.on("uncaughtExceptionMonitor", keep);
-process.on("unhandledRejection", keep);
-
-try {
-    // The SDK sends three debugging messages for each resource, as a call each; nobody here reads them.
-    require(sdk + "/cmd/run/instrumentation"); // it wants to be first
-    require(sdk + "/log").debug = () => Promise.resolve();
-} catch {
-    // Another version of the SDK: its messages are dropped where they arrive.
-}
-
-if (isModule) {
+function findFramesInModules() {
     // In an ES module the frames of top-level code stand without brackets, and with URLs, which the SDK does not read.
     const { Resource } = require(sdk + "/resource");
     Resource.framePositionRegExp =
