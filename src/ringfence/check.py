@@ -5,71 +5,38 @@ from __future__ import annotations
 import dataclasses
 import datetime
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 from ringfence.deployment import Deployment, Diagnostic, ProgramError
+from ringfence.plan import (
+    BUILT_IN,
+    CheckOptions,
+    Plan,
+    Target,
+    check_patterns,
+    chosen,
+    facts_of,
+    judging_rules,
+    plan_of,
+    program_levels,
+)
 from ringfence.policy.evaluate import evaluate
 from ringfence.policy.exemptions import Exemption, apply_exemptions
-from ringfence.policy.pack import ActiveRule, Pack, PackConfig, PackError, RuleConfig
-from ringfence.policy.program import PROGRAM_CHECKS, program_findings
-from ringfence.policy.rule import ParameterError, Rule
+from ringfence.policy.pack import PackError
+from ringfence.policy.program import program_findings
 from ringfence.policy.verdict import Finding, Level, Verdict
-from ringfence.providers.interface import OutputMode
 from ringfence.reports.interface import Event, Result, TargetJudged, TargetStarted
-from ringfence.settings import Settings, SettingsError, load_settings
-from ringfence.sources.interface import DEFAULT_TIME_LIMIT, Request, Source
-from ringfence.sources.pulumi_yaml import (
-    ProjectError,
-    find_project_file,
-    find_projects,
-    kind_of,
-    load_project,
-    load_yaml,
-)
-from ringfence.sources.stack_config import load_stack_config, split_stack, stack_names
+from ringfence.sources.interface import Request, Source
+from ringfence.sources.pulumi_yaml import ProjectError, find_project_file, find_projects, load_project
+from ringfence.sources.stack_config import stack_names
 
 if TYPE_CHECKING:
-    from ringfence.policy.crossguard import CrossGuardPack
+    from ringfence.packs.interface import JudgingPack
 
-__all__ = ["BUILT_IN", "CheckOptions", "Target", "blocks", "check", "find_targets"]
-
-BUILT_IN = "ringfence"
-"""How `--policy-pack` names the pack that comes with this package."""
-
-_PROGRAM_KEYS = frozenset(key for entry in PROGRAM_CHECKS for key in (entry.code, entry.name))
-
-
-@dataclass(frozen=True)
-class CheckOptions:
-    """What a run is told on its command line."""
-
-    config: Mapping[str, str] = field(default_factory=dict)
-    policy_packs: tuple[str, ...] = ()
-    """Folders, or `BUILT_IN`; empty for what the project's settings say, else the built-in pack."""
-    pack_configs: tuple[Path, ...] = ()
-    """Config files of the packs, in their order."""
-    profiles: tuple[str, ...] = ()
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    outputs: OutputMode = "synthetic"
-    time_limit: float = DEFAULT_TIME_LIMIT
-    recover: bool = True
-    """False to run a program once only, even where it breaks off at something that can be repaired."""
-    judge: bool = True
-    """False to evaluate only."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """One project under one stack."""
-
-    path: Path
-    stack: str
-    error: str = ""
-    """Why it cannot be evaluated at all."""
+__all__ = ["BUILT_IN", "CheckOptions", "Target", "blocks", "check", "find_targets", "judging_rules"]
 
 
 def find_targets(paths: Sequence[Path], stacks: Sequence[str]) -> list[Target]:
@@ -111,7 +78,7 @@ def check(targets: Sequence[Target], options: CheckOptions, source: Source) -> I
     Raises `PackError` where a policy pack or an option about rules is wrong. What a project's own settings say wrong
     concerns that project alone.
     """
-    plans = [_plan(target, options) for target in targets]
+    plans = [plan_of(target, options) for target in targets]
     unused = _UnusedExemptions(plans, options)
     for number, (target, plan) in enumerate(zip(targets, plans, strict=True), start=1):
         yield TargetStarted(target.path, target.stack, number, len(targets))
@@ -131,77 +98,87 @@ def blocks(results: Iterable[Result], *, strict_unknowns: bool = False) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """How one target is judged."""
-
-    settings: Settings
-    built_in: tuple[ActiveRule, ...] = ()
-    """The rules of the built-in pack that judge."""
-    foreign: tuple[tuple[Path, Mapping[str, Any] | None], ...] = ()
-    """Other packs: folder and config."""
-    exemptions: tuple[Exemption, ...] = ()
-
-
-def _plan(target: Target, options: CheckOptions) -> _Plan | str:
-    """Return how to judge a target, or why it cannot be evaluated at all."""
-    if target.error:
-        return target.error
-    try:
-        settings = load_settings(target.path)
-        return _plan_by(settings, options) if options.judge else _Plan(settings)
-    except SettingsError as error:
-        return str(error)
-
-
-def _check_one(target: Target, plan: _Plan, options: CheckOptions, source: Source, unused: _UnusedExemptions) -> Result:
-    settings = plan.settings
-    deployment = source.evaluate(
-        Request(
-            project=target.path,
-            stack=target.stack,
-            config=options.config,
-            outputs=options.outputs,
-            stack_references=settings.stack_references,
-            invokes=settings.invokes,
-            time_limit=options.time_limit,
-            recover=options.recover,
-        )
+def _check_one(target: Target, plan: Plan, options: CheckOptions, source: Source, unused: _UnusedExemptions) -> Result:
+    request = Request(
+        project=target.path,
+        stack=target.stack,
+        config=options.config,
+        outputs=options.outputs,
+        stack_references=plan.settings.stack_references,
+        invokes=plan.settings.invokes,
+        time_limit=options.time_limit,
+        recover=options.recover,
     )
     if not options.judge:
-        return Result(deployment)
-    findings = [
-        finding
-        for finding in program_findings(deployment, _program_levels(settings))
-        if _chosen(finding.code, finding.name, options.select, options.ignore)
-    ]
-    notes: list[str] = []
-    if deployment.resources:
-        # A program that broke off is judged by what it had registered by then.
+        return Result(source.evaluate(request))
+    with _starting_packs(target, plan, options) as load_packs:
+        deployment = source.evaluate(request)
         try:
-            packs = [_load_foreign(folder, config, target, options) for folder, config in plan.foreign]
+            # A program that broke off is judged by what it had registered by then.
+            packs = load_packs() if deployment.resources else []
+            if deployment.resources:
+                check_patterns(options, [name for pack in packs for name in pack.policy_names])
+            deployment, findings, notes = _judge(deployment, plan, packs, options)
         except PackError as error:
             if options.policy_packs:
                 raise
             return Result(dataclasses.replace(deployment, error=deployment.error or ProgramError(str(error))))
-        _check_patterns(options, packs)
-        judged = evaluate(deployment.resources, plan.built_in, pack=BUILT_IN)
-        of_stack = {entry.rule.name for entry in plan.built_in if entry.rule.graph}
-        for pack in packs:
-            judged.extend(
-                finding
-                for finding in pack.evaluate(deployment)
-                if _chosen(finding.code, finding.name, options.select, options.ignore)
-            )
-            of_stack |= pack.stack_policies
-            notes.extend(pack.notes)
-        findings.extend(judged if deployment.complete else _of_half_a_stack(judged, of_stack))
-    applied = apply_exemptions(findings, plan.exemptions, datetime.date.today())
+    program = _chosen(program_findings(deployment, program_levels(plan.settings)), options)
+    applied = apply_exemptions([*program, *findings], plan.exemptions, datetime.date.today())
     notes = [*applied.notes, *unused.judged(plan, applied.used, ok=deployment.complete), *notes]
     if notes:
         added = tuple(Diagnostic("info", note) for note in notes)
         deployment = dataclasses.replace(deployment, diagnostics=deployment.diagnostics + added)
     return Result(deployment, tuple(applied.findings))
+
+
+@contextmanager
+def _starting_packs(target: Target, plan: Plan, options: CheckOptions) -> Iterator[Callable[[], list[JudgingPack]]]:
+    """Start the packs of a target, and give what returns them loaded."""
+    if not plan.foreign:
+        yield list
+        return
+    try:
+        facts = facts_of(target, options)
+    except ProjectError as error:
+        # The source says it, too, and then there is nothing to judge.
+        problem = error
+        yield lambda: _raise(problem)
+        return
+    # Imported here: most runs have the built-in pack alone.
+    from ringfence.packs.loading import starting
+
+    with starting(
+        plan.foreign, facts, seconds=options.time_limit, isolate=options.isolate, type_check=options.type_check
+    ) as load_packs:
+        yield load_packs
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
+
+
+def _chosen(findings: Iterable[Finding], options: CheckOptions) -> list[Finding]:
+    return [finding for finding in findings if chosen(finding.code, finding.name, options.select, options.ignore)]
+
+
+def _judge(
+    deployment: Deployment, plan: Plan, packs: Sequence[JudgingPack], options: CheckOptions
+) -> tuple[Deployment, list[Finding], Sequence[str]]:
+    """Return the deployment as the packs' remediations leave it, what the packs find in it, and notes."""
+    theirs: Sequence[Finding] = ()
+    notes: Sequence[str] = ()
+    if packs:
+        from ringfence.packs.interface import judge
+
+        judged = judge(deployment, packs)
+        deployment, theirs, notes = judged.deployment, _chosen(judged.findings, options), judged.notes
+    findings = [*evaluate(deployment.resources, plan.built_in, pack=BUILT_IN), *theirs]
+    if not deployment.complete:
+        of_stack = {entry.rule.name for entry in plan.built_in if entry.rule.graph}
+        of_stack.update(name for pack in packs for name in pack.stack_policies)
+        findings = list(_of_half_a_stack(findings, of_stack))
+    return deployment, findings, notes
 
 
 def _of_half_a_stack(findings: Iterable[Finding], of_stack: Collection[str]) -> Iterator[Finding]:
@@ -216,14 +193,14 @@ def _of_half_a_stack(findings: Iterable[Finding], of_stack: Collection[str]) -> 
 class _UnusedExemptions:
     """Finds the exemptions that select no failure in any target that has them."""
 
-    def __init__(self, plans: Sequence[_Plan | str], options: CheckOptions) -> None:
+    def __init__(self, plans: Sequence[Plan | str], options: CheckOptions) -> None:
         # A run that leaves rules out says nothing about the exemptions of those.
         narrowed = options.select or options.ignore or options.policy_packs
-        carried = () if narrowed else (entry for plan in plans if isinstance(plan, _Plan) for entry in plan.exemptions)
+        carried = () if narrowed else (entry for plan in plans if isinstance(plan, Plan) for entry in plan.exemptions)
         self._waiting = Counter(carried)
         self._used: set[Exemption] = set()
 
-    def judged(self, plan: _Plan, used: set[Exemption], *, ok: bool) -> list[str]:
+    def judged(self, plan: Plan, used: set[Exemption], *, ok: bool) -> list[str]:
         """Take the result of one target; return notes on the exemptions that no other target can use any more."""
         self._used |= used if ok else set(plan.exemptions)
         notes = []
@@ -239,185 +216,3 @@ def _failed(target: Target, message: str) -> Result:
     return Result(
         Deployment(project=name, stack=target.stack, path=target.path.absolute(), error=ProgramError(message))
     )
-
-
-def _chosen(code: str, name: str, select: Sequence[str], ignore: Sequence[str]) -> bool:
-    def matches(pattern: str) -> bool:
-        return pattern.casefold() == name.casefold() or code.startswith(pattern.upper())
-
-    return (not select or any(map(matches, select))) and not any(map(matches, ignore))
-
-
-def _program_levels(settings: Settings) -> dict[str, Level]:
-    return {key: entry.level for key, entry in settings.rules.items() if key in _PROGRAM_KEYS and entry.level}
-
-
-# --- packs -----------------------------------------------------------------------------------------------------------
-
-
-def _plan_by(settings: Settings, options: CheckOptions) -> _Plan:
-    names = options.policy_packs or settings.policy_pack or (BUILT_IN,)
-    if len(options.pack_configs) > len(names):
-        raise PackError(
-            f"--policy-pack-config {options.pack_configs[len(names)]}: expected one config for each policy pack; "
-            f"there {'is one pack' if len(names) == 1 else f'are {len(names)} packs'}"
-        )
-    settled = _settled_rules(settings)
-    built_in: list[ActiveRule] = []
-    foreign: list[tuple[Path, Mapping[str, Any] | None]] = []
-    for index, name in enumerate(names):
-        file = options.pack_configs[index] if index < len(options.pack_configs) else None
-        given = _read_pack_config(file) if file is not None else None
-        if name == BUILT_IN:
-            built_in = _activate(settings, settled, options, given or {}, file)
-        else:
-            foreign.append((Path(name), given))
-    if not foreign:
-        _check_patterns(options, ())
-    exemptions = tuple(
-        Exemption(entry.rule, entry.resource, entry.reason, entry.owner, entry.expires, entry.path)
-        for entry in settings.exempt
-    )
-    return _Plan(settings, tuple(built_in), tuple(foreign), exemptions)
-
-
-def _settled_rules(settings: Settings) -> dict[str, RuleConfig]:
-    """Return what the settings say of the built-in rules, by code."""
-    from ringfence_policies import PACK
-
-    rules: dict[str, RuleConfig] = {}
-    for key, entry in settings.rules.items():
-        place = f"{settings.rule_files[key]}: rules.{key}"
-        if key in _PROGRAM_KEYS:
-            if entry.parameters:
-                raise SettingsError(f"{place}.{next(iter(entry.parameters))}: {key} has no parameters")
-            continue
-        rule = PACK.by_key.get(key)
-        if rule is None:
-            raise SettingsError(f"{place}: there is no such rule; `ringfence rules` lists them")
-        try:
-            rule.values(entry.parameters)
-        except ParameterError as error:
-            raise SettingsError(f"{place}.{error}") from None
-        rules[rule.code] = _over(RuleConfig(entry.level, entry.parameters), rules.get(rule.code))
-    return rules
-
-
-def _over(upper: RuleConfig, lower: RuleConfig | None) -> RuleConfig:
-    if lower is None:
-        return upper
-    return RuleConfig(upper.level or lower.level, {**lower.parameters, **upper.parameters})
-
-
-def _activate(
-    settings: Settings,
-    settled: Mapping[str, RuleConfig],
-    options: CheckOptions,
-    given: Mapping[str, Any],
-    file: Path | None,
-) -> list[ActiveRule]:
-    """Return the rules of the built-in pack that judge: the command line goes before the project's settings."""
-    from ringfence_policies import PACK
-
-    for profile in settings.profiles:
-        if profile not in PACK.profiles:
-            raise SettingsError(f"{settings.files[0]}: profiles: {_unknown_profile(PACK, profile)}")
-    rules = dict(settled)
-    overall = _rule_config("all", given["all"], file).level if "all" in given else None
-    if overall is not None:
-        rules = {rule.code: _over(RuleConfig(overall), rules.get(rule.code)) for rule in PACK.rules}
-    for key, value in given.items():
-        if key == "all":
-            continue
-        rule = PACK.by_key.get(key)
-        if rule is None:
-            raise PackError(f"{file}: {key}: policy pack {PACK.name} has no such rule")
-        config = _rule_config(key, value, file)
-        try:
-            rule.values(config.parameters)
-        except ParameterError as error:
-            raise PackError(f"{file}: {key}.{error}") from None
-        rules[rule.code] = _over(config, rules.get(rule.code))
-    for profile in options.profiles:
-        if profile not in PACK.profiles:
-            raise PackError(f"--profile {profile}: {_unknown_profile(PACK, profile)}")
-    select, ignore = (_patterns_of(PACK, patterns) for patterns in (options.select, options.ignore))
-    if options.select and not select:
-        return []
-    profiles = tuple(dict.fromkeys((*settings.profiles, *options.profiles)))
-    return PACK.activate(PackConfig(rules=rules, profiles=profiles, select=select, ignore=ignore))
-
-
-def _unknown_profile(pack: Pack, profile: str) -> str:
-    known = f"; expected one of {', '.join(pack.profiles)}" if pack.profiles else ": it has none"
-    return f"policy pack {pack.name} has no profile {profile!r}{known}"
-
-
-def _patterns_of(pack: Pack, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Return those of the patterns that choose a rule of `pack`."""
-    return tuple(
-        pattern for pattern in patterns if any(_chosen(rule.code, rule.name, (pattern,), ()) for rule in pack.rules)
-    )
-
-
-def _check_patterns(options: CheckOptions, packs: Sequence[CrossGuardPack]) -> None:
-    """Raise `PackError` for a selection that chooses nothing: a slip must not look like a clean run."""
-    if not options.select and not options.ignore:
-        return
-    from ringfence_policies import PACK
-
-    known = [(rule.code, rule.name) for rule in PACK.rules]
-    known += [(entry.code, entry.name) for entry in PROGRAM_CHECKS]
-    known += [(policy.name, policy.name) for pack in packs for policy in pack.policies]
-    for option, patterns in (("--select", options.select), ("--ignore", options.ignore)):
-        for pattern in patterns:
-            if not any(_chosen(code, name, (pattern,), ()) for code, name in known):
-                raise PackError(f"{option} {pattern}: no rule has that code or name; `ringfence rules` lists them")
-
-
-def _load_foreign(
-    folder: Path, config: Mapping[str, Any] | None, target: Target, options: CheckOptions
-) -> CrossGuardPack:
-    # Imported here: pulumi_policy is only needed for packs made of its policies.
-    from ringfence.policy.crossguard import StackContext, load_pack
-
-    project = load_project(target.path)
-    organization, stack = split_stack(target.stack)
-    values = load_stack_config(project, target.stack, options.config).values
-    context = StackContext(project=project.name, stack=stack, organization=organization, config=values)
-    return load_pack(folder, config, context)
-
-
-def _rule_config(key: str, value: Any, file: Path | None) -> RuleConfig:
-    """Return one entry of a CrossGuard config file: a level alone, or an object with `enforcementLevel`."""
-    entry = {"enforcementLevel": value} if isinstance(value, str) else value
-    if not isinstance(entry, Mapping):
-        raise PackError(f"{file}: {key}: expected a level or an object, found {value!r}")
-    parameters = {name: item for name, item in entry.items() if name != "enforcementLevel"}
-    level = entry.get("enforcementLevel")
-    if level is not None and level not in list(Level):
-        raise PackError(f"{file}: {key}.enforcementLevel: expected one of {', '.join(Level)}, found {level!r}")
-    if key == "all" and parameters:
-        raise PackError(f"{file}: all.{next(iter(parameters))}: expected enforcementLevel alone")
-    return RuleConfig(Level(level) if level is not None else None, parameters)
-
-
-def _read_pack_config(file: Path) -> Mapping[str, Any]:
-    try:
-        data = load_yaml(file)
-    except ProjectError as error:
-        raise PackError(str(error)) from None
-    if data is None:
-        return {}
-    if not isinstance(data, Mapping):
-        raise PackError(f"{file}: expected an object of policy names, found {kind_of(data)}")
-    return data
-
-
-def judging_rules(options: CheckOptions) -> tuple[Rule, ...]:
-    """Return the built-in rules, for reports that carry help texts."""
-    if options.policy_packs and BUILT_IN not in options.policy_packs:
-        return ()
-    from ringfence_policies import PACK
-
-    return PACK.rules

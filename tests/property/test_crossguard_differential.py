@@ -57,7 +57,6 @@ options = st.builds(
     ignore_changes=st.sampled_from([(), ("a",)]),
     delete_before_replace=st.sampled_from([None, True, False]),
     additional_secret_outputs=st.sampled_from([(), ("b", "a")]),
-    aliases=st.sampled_from([(), ("urn:old",)]),
     custom_timeouts=st.sampled_from([{}, {"create": "90s", "delete": "5s"}]),
 )
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,14 @@ import pytest
 import ringfence_policies
 from ringfence.check import CheckOptions, Target, blocks, check, find_targets, judging_rules
 from ringfence.deployment import UNKNOWN, Deployment, Problem, ProgramError, Resource
+from ringfence.packs.running import close_all
 from ringfence.policy.checks import failed
 from ringfence.policy.pack import Pack, PackError
 from ringfence.policy.verdict import Finding, Level, Severity, Verdict
 from ringfence.reports.interface import Result, TargetJudged, TargetStarted
 from ringfence.sources.interface import Request
+from ringfence.sources.pulumi_yaml import ProjectError
+from tests.unit.packs.fakes import fake_pack, policy, starts, violation
 from tests.unit.policy.small_rules import BUCKET, QUEUE, SMALL, codes, make_rule, resource
 from tests.unit.sources.projects import write_project
 
@@ -437,6 +441,88 @@ def test_a_pack_is_told_the_stack_and_its_config(tmp_path: Path) -> None:
     [result] = results(tmp_path / "p", stacks=["acme/shop/prod"], policy_packs=(str(pack),), config={"size": "9"})
 
     assert [finding.message for finding in result.findings] == ["T: acme shop prod 9"]
+
+
+TAGS = """
+name: shop
+runtime: python
+description: A shop
+config:
+  pulumi:tags:
+    value: {team: blue}
+"""
+
+
+def test_a_pack_is_told_the_tags_of_the_stack(tmp_path: Path) -> None:
+    write_project(
+        tmp_path / "p", {"Pulumi.yaml": TAGS}, prod='config: {pulumi:tags: {"team": red, "pulumi:project": x}}\n'
+    )
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    (pack / "PulumiPolicy.yaml").write_text("runtime: python\n")
+    (pack / "__main__.py").write_text(
+        "from pulumi_policy import PolicyPack, ResourceValidationPolicy\n"
+        "def tell(args, report): report(str(sorted(args.stack_tags.items())))\n"
+        "PolicyPack(name='p', policies=[ResourceValidationPolicy(name='tell', description='T', validate=tell)])\n"
+    )
+
+    dev, prod = results(tmp_path / "p", stacks=["dev", "prod"], policy_packs=(str(pack),))
+
+    own = [("pulumi:description", "A shop"), ("pulumi:runtime", "python")]
+    assert [finding.message for finding in prod.findings] == [
+        f"T: {sorted([*own, ('pulumi:project', 'x'), ('team', 'red')])}"
+    ]
+    assert [finding.message for finding in dev.findings] == [
+        f"T: {sorted([*own, ('pulumi:project', 'shop'), ('team', 'blue')])}"
+    ]
+
+
+@pytest.mark.parametrize("tags", ["a text", "[a]", "{team: {name: blue}}"])
+def test_tags_that_are_none(tmp_path: Path, tags: str) -> None:
+    write_project(tmp_path, dev=f"config: {{'pulumi:tags': {tags}}}\n")
+
+    with pytest.raises(ProjectError, match="pulumi:tags: expected an object of strings"):
+        results(tmp_path, policy_packs=(str(PACKS / "simple"),))
+
+
+def test_a_pack_in_a_process_of_its_own(tmp_path: Path) -> None:
+    write_project(tmp_path / "p")
+    remedy = {"policyName": "closes", "properties": {"closed": True, "size": 50}}
+    failing_thing = violation("open", "it is", level="ADVISORY")
+    pack = fake_pack(
+        tmp_path / "pack",
+        policy("closes", "REMEDIATE"),
+        policy("open", "ADVISORY"),
+        answers={"open": {"diagnostics": [failing_thing]}, "remediate open": {"remediations": [remedy]}},
+    )
+
+    packs = ("ringfence", str(pack))
+    [result] = results(tmp_path / "p", policy_packs=packs, isolate=True)
+    [narrowed] = results(tmp_path / "p", policy_packs=packs, isolate=True, ignore=("open", "TS"))
+    close_all()
+
+    # What the pack remediates, the built-in rules find mended.
+    assert failing(result) == ["TS02", "open"]
+    assert result.deployment.resources[0].inputs == {"closed": True, "size": 50}
+    assert notes(result) == [f"pack/closes: changed the inputs of {BUCKET} open: closed."]
+    assert [finding.name for finding in narrowed.findings if finding.pack == "pack"] == ["closes"]
+    assert len(starts(pack)) == 1
+
+
+def test_a_pack_in_a_process_of_its_own_that_breaks_off(tmp_path: Path) -> None:
+    pack = fake_pack(tmp_path / "pack", policy("one"), **{"Analyze open": "kill"})
+    (pack / "PulumiPolicy.yaml").write_text("runtime: {name: python, options: {virtualenv: venv}}\n")
+    (pack / "venv/bin").mkdir(parents=True)
+    (pack / "venv/bin/python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (pack / "venv/bin/python").chmod(0o755)
+    write_project(tmp_path / "bad", {"ringfence.toml": f'policy-pack = "{pack}"\n'})
+    write_project(tmp_path / "good")
+
+    bad, good = results(tmp_path)
+
+    assert error_of(bad).endswith(f"broke off when it judged {BUCKET} open: it was ended by signal 9")
+    assert bad.findings == ()
+    assert failing(good) == ["TS01*", "TS02"]
 
 
 def test_a_program_that_broke_off_is_judged_by_what_it_had_registered(tmp_path: Path) -> None:

@@ -50,8 +50,8 @@ def add(commands: Any) -> None:
         action="append",
         default=[],
         metavar="DIR",
-        help="a CrossGuard pack in Python to judge by instead of the built-in one; may be repeated; "
-        "`ringfence` names the built-in one",
+        help="a CrossGuard pack (Python, TypeScript, JavaScript, OPA) to judge by instead of the built-in one; may be "
+        "repeated; `ringfence` names the built-in one",
     )
     group.add_argument(
         "--policy-pack-config",
@@ -104,10 +104,15 @@ def run(options: argparse.Namespace) -> int:
         outputs=options.outputs,
         time_limit=options.time_limit,
         recover=options.recover,
+        isolate=options.isolate,
+        type_check=options.type_check,
     )
     targets = find_targets(options.projects, options.stack)
     source = shared.source_of(options.engine, isolate=options.isolate, type_check=options.type_check)
-    results = shared.follow(check(targets, check_options, source))
+    try:
+        results = shared.follow(check(targets, check_options, source))
+    finally:
+        _end_packs()
     report = Run(
         results=results,
         base=Path.cwd(),
@@ -120,6 +125,12 @@ def run(options: argparse.Namespace) -> int:
     shared.write(reporter(options.format, width=shared.terminal_width(), color=color).render(report), options.output)
     blocked = blocks(results, strict_unknowns=options.strict_unknowns)
     return shared.exit_code(results, blocked=blocked, exit_zero=options.exit_zero)
+
+
+def _end_packs() -> None:
+    """End the processes of policy packs, which are kept for the next run in this process."""
+    if (module := sys.modules.get("ringfence.packs.running")) is not None:
+        module.close_all()
 
 
 def _codes(values: list[str]) -> tuple[str, ...]:

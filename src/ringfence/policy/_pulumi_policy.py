@@ -15,11 +15,14 @@ from typing import Any, cast
 
 import pulumi
 import pulumi_policy.policy
+from google.protobuf import json_format
+from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime import proto
 from pulumi_policy import (
     EnforcementLevel,
     Policy,
     PolicyResourceOptions,
+    ResourceValidationArgs,
     ResourceValidationPolicy,
     StackValidationPolicy,
 )
@@ -33,7 +36,7 @@ from pulumi_policy.deserialize import (
 )
 from pulumi_policy.policy import _NotApplicableError as NotApplicableError
 from pulumi_policy.policy import _PolicyAnalyzerServicer
-from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError
+from pulumi_policy.proxy import UNKNOWN_STRING_VALUE, UnknownValueError, unknown_checking_proxy
 from pulumi_policy.proxy import _DictProxy as DictProxy
 from pulumi_policy.proxy import _is_unknown as is_unknown
 from pulumi_policy.proxy import _ListProxy as ListProxy
@@ -59,6 +62,8 @@ __all__ = [
     "is_unknown",
     "metadata",
     "read_options",
+    "remediation_answer",
+    "remediation_args",
     "restore",
     "serialize",
     "to_wire",
@@ -161,6 +166,26 @@ def unknown_value(path: str) -> UnknownValueError:
 def read_options(request: Any) -> PolicyResourceOptions:
     """Return the options as the SDK reads them off a request, repeated fields and all."""
     return _PolicyAnalyzerServicer._get_resource_options(cast(_PolicyAnalyzerServicer, None), request)
+
+
+def remediation_args(
+    request: proto.AnalyzeRequest, config: Mapping[str, Any], tags: Mapping[str, str]
+) -> ResourceValidationArgs:
+    """Return what the SDK gives a remediation: properties with their secrets as such, and raising where unknown."""
+    servicer = cast(_PolicyAnalyzerServicer, None)
+    props = unknown_checking_proxy(deserialize_properties(json_format.MessageToDict(request.properties), True))
+    provider = _PolicyAnalyzerServicer._get_provider_resource(servicer, request)
+    return ResourceValidationArgs(
+        request.type, props, request.urn, request.name, read_options(request), provider, dict(config), tags
+    )
+
+
+def remediation_answer(properties: Any) -> Struct:
+    """Return the properties that a remediation answers, as the SDK sends them."""
+    struct = Struct()
+    for key, value in serialize_properties(properties).items():
+        struct[key] = value
+    return struct
 
 
 def configure_from_environment() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,21 +12,10 @@ from pulumi_policy import PolicyProviderResource, PolicyResource, PolicyResource
 
 from ringfence.deployment import Resource
 from ringfence.policy._pulumi_policy import CONFIG_ATTRIBUTE, decode, read_options
-from ringfence.policy.analyzer_wire import WireError
+from ringfence.policy.analyzer_wire import WireError, seconds, write_options
 from ringfence.policy.proxies import decode_properties, lazy_proxy
 
 __all__ = ["ArgumentMaker", "LazyResource", "LazyResourceArgs", "RequestSubject", "Subject", "seconds"]
-
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(duration: str) -> float:
-    """Return the seconds of a Go duration such as `1h30m`; 0, the SDK's "not set", for what is none."""
-    parts = _DURATION_PART.findall(duration)
-    if "".join(number + unit for number, unit in parts) != duration:
-        return 0.0
-    return sum(float(number) * _SECONDS[unit] for number, unit in parts)
 
 
 @dataclass(eq=False)
@@ -56,20 +44,7 @@ class Subject:
 
     @cached_property
     def _request(self) -> Any:
-        given = self.resource.options
-        timeouts = {key: seconds(given.custom_timeouts.get(key, "")) for key in ("create", "update", "delete")}
-        return proto.AnalyzerResource(
-            options=proto.AnalyzerResourceOptions(
-                protect=bool(given.protect),
-                ignoreChanges=given.ignore_changes,
-                deleteBeforeReplace=bool(given.delete_before_replace),
-                deleteBeforeReplaceDefined=given.delete_before_replace is not None,
-                additionalSecretOutputs=given.additional_secret_outputs,
-                aliases=given.aliases,
-                customTimeouts=proto.AnalyzerResourceOptions.CustomTimeouts(**timeouts),
-                parent=self.resource.parent or "",
-            )
-        )
+        return proto.AnalyzerResource(options=write_options(self.resource))
 
     def options(self) -> PolicyResourceOptions:
         """Return the options as the SDK reads them off a request."""

@@ -7,6 +7,7 @@ import contextvars
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import isawaitable
 from pathlib import Path
 from types import MappingProxyType
@@ -23,11 +24,20 @@ from pulumi_policy import (
 )
 
 from ringfence.deployment import Deployment, Resource
-from ringfence.policy._pulumi_policy import CapturedPack, NotApplicableError, UnknownValueError, is_unknown
+from ringfence.policy._pulumi_policy import (
+    CapturedPack,
+    NotApplicableError,
+    UnknownValueError,
+    is_unknown,
+    remediation_answer,
+    remediation_args,
+)
+from ringfence.policy.analyzer_wire import write_request
 from ringfence.policy.arguments import LazyResource, LazyResourceArgs, Subject
 from ringfence.policy.crossguard_config import PolicySetting
 from ringfence.policy.crossguard_world import PackWorld
 from ringfence.policy.redaction import Redactor
+from ringfence.policy.remediated import Remediated, changed, overwritten_unknown, told, with_inputs
 from ringfence.policy.verdict import Finding, Level, Severity, Verdict
 
 __all__ = ["CrossGuardPack", "StackContext", "configure_runtime", "wait_for"]
@@ -102,13 +112,22 @@ class CrossGuardPack:
         running = [policy for policy in self.policies if settings[policy.name].level is not EnforcementLevel.DISABLED]
         self._resource_policies = [policy for policy in running if isinstance(policy, ResourceValidationPolicy)]
         self._stack_policies = [policy for policy in running if isinstance(policy, StackValidationPolicy)]
-        remediated = [policy.name for policy in running if settings[policy.name].level is EnforcementLevel.REMEDIATE]
-        if remediated:
-            notes = [
-                *notes,
-                f"{', '.join(remediated)}: level remediate is taken as mandatory; no remediation changes anything.",
-            ]
+        self._remediations = [
+            policy
+            for policy in self._resource_policies
+            if settings[policy.name].level is EnforcementLevel.REMEDIATE and policy.has_remediation()
+        ]
         self.notes: tuple[str, ...] = tuple(notes)
+
+    @property
+    def policy_names(self) -> tuple[str, ...]:
+        """The names of all policies, in the pack's order."""
+        return tuple(policy.name for policy in self.policies)
+
+    @property
+    def remediates(self) -> bool:
+        """Whether any policy that remediates runs at level `remediate`."""
+        return bool(self._remediations)
 
     @property
     def stack_policies(self) -> frozenset[str]:
@@ -119,6 +138,39 @@ class CrossGuardPack:
         """Return the level that a policy of this pack is judged at; `remediate` is `mandatory`."""
         level = self._settings[policy.name].level
         return Level.MANDATORY if level is EnforcementLevel.REMEDIATE else Level(level.value)
+
+    def remediate(self, resource: Resource, provider: Resource | None) -> Remediated:
+        """Return a resource as the pack's remediations leave it, one after the other.
+
+        A remediation that meets an unknown value is a finding `unknown`, one that raises a finding `error`; both leave
+        the resource as it is.
+        """
+        return contextvars.copy_context().run(self._remediate, resource, provider)
+
+    def _remediate(self, resource: Resource, provider: Resource | None) -> Remediated:
+        configure_runtime(self._context)
+        redactor = Redactor(resource.inputs, provider.inputs if provider else {})
+        findings: list[Finding] = []
+        notes: list[str] = []
+        with self._world.entered():
+            for policy in self._remediations:
+                request = write_request(resource, provider, internal=True)
+                args = remediation_args(request, self._config(policy), self._tags)
+                report = _Report()
+                answer: Any = self._guarded(report, partial(policy.remediate, args))
+                if report.end in (Verdict.UNKNOWN, Verdict.ERROR):
+                    path = _path(report.unknown, resource.inputs)
+                    report.message = report.message.replace("The policy itself", "The remediation itself", 1)
+                    findings.extend(self._end(policy, redactor, report, path, resource))
+                elif answer:
+                    after = changed(resource.inputs, request.properties, remediation_answer(answer))
+                    if key := overwritten_unknown(resource.inputs, after):
+                        report.end = Verdict.UNKNOWN
+                        findings.extend(self._end(policy, redactor, report, key, resource))
+                        continue
+                    notes.append(told(self.name, policy.name, resource, resource.inputs, after))
+                    resource = with_inputs(resource, after)
+        return Remediated(resource, findings, notes)
 
     def evaluate(self, deployment: Deployment) -> list[Finding]:
         """Return the pack's findings: first by resource and policy, then those of stack policies.
@@ -187,10 +239,14 @@ class CrossGuardPack:
 
     def _call(self, validate: Callable[[Any, Any], Awaitable[Any] | None], args: Any) -> _Report:
         report = _Report()
+        self._guarded(report, lambda: validate(args, report.violation))
+        return report
+
+    def _guarded(self, report: _Report, call: Callable[[], Any]) -> Any:
+        """Return what a call of a policy's own code returns, awaited where that must be; note how it ends otherwise."""
         try:
-            result = validate(args, report.violation)
-            if isawaitable(result):
-                wait_for(result)
+            result = call()
+            return wait_for(result) if isawaitable(result) else result
         except UnknownValueError as error:
             report.end, report.unknown = Verdict.UNKNOWN, error.props
         except NotApplicableError as error:
@@ -199,7 +255,7 @@ class CrossGuardPack:
             # Validations that are coroutines come wrapped by the SDK.
             cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
             report.end, report.message = Verdict.ERROR, f"The policy itself broke: {self._world.explain(cause)}"
-        return report
+        return None
 
     def _violation(
         self, policy: Policy, redactor: Redactor, message: str, urn: str, resource: Resource | None
@@ -249,8 +305,17 @@ class CrossGuardPack:
             source_chain=resource.source_chain if resource else (),
             pack=self.name,
             url=policy.url or "",
-            extra={"description": policy.description, "violation": violation},
+            extra={"description": policy.description, "violation": violation, **_framework(policy)},
         )
+
+
+def _framework(policy: Policy) -> dict[str, Any]:
+    """Return the compliance framework that a policy is of, as a report shows it."""
+    if policy.framework is None:
+        return {}
+    names = ("name", "version", "reference", "specification")
+    given = {name: getattr(policy.framework, name) for name in names}
+    return {"framework": {name: value for name, value in given.items() if value}}
 
 
 def _stack_resources(subjects: Sequence[Subject]) -> list[PolicyResource]:

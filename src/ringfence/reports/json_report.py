@@ -120,6 +120,7 @@ def _finding(finding: Finding, base: Path) -> dict[str, Any]:
         "sourceChain": [source_json(source, base) for source in finding.source_chain],
         "pack": finding.pack,
         "url": finding.url,
+        "framework": finding.extra.get("framework"),
     }
     return document | {key: value for key, value in optional.items() if value}
 

@@ -112,7 +112,8 @@ def _of_rule(rule: Rule) -> dict[str, Any]:
 
 
 def _of_finding(finding: Finding) -> dict[str, Any]:
-    described = finding.name.replace("-", " ") or finding.code
+    described = finding.extra.get("description") or finding.name.replace("-", " ") or finding.code
+    framework = finding.extra.get("framework", {}).get("name", "")
     help_text = finding.remedy or f"See what {finding.code} says of the resource."
     return {
         "id": finding.code,
@@ -121,7 +122,7 @@ def _of_finding(finding: Finding) -> dict[str, Any]:
         "fullDescription": {"text": described},
         "help": {"text": help_text, "markdown": help_text},
         "defaultConfiguration": {"level": "error" if finding.level is Level.MANDATORY else "warning"},
-        "properties": _properties(finding.severity, [finding.pack] if finding.pack else []),
+        "properties": _properties(finding.severity, filter(None, [finding.pack, framework])),
     }
 
 

@@ -244,7 +244,7 @@ def test_arguments() -> None:
         "protect": True,
         "ignore": ["tags"],
         "replace": False,
-        "aliases": [urn("Thing", "old")],
+        "aliases": [],  # none pairs with a resource of a state
         "secret": ["key"],
         "timeouts": [5400.0, 0.0, 5.0],
         "parent": urn("Group", "g"),
@@ -376,7 +376,7 @@ def test_not_applicable() -> None:
     ]
 
 
-def test_remediations_are_not_run_and_what_a_policy_writes_no_other_sees() -> None:
+def test_what_a_policy_writes_no_other_sees() -> None:
     pack = load_pack(PACKS / "remediate")
 
     assert run(pack, thing(value="broken")) == [
@@ -384,8 +384,39 @@ def test_remediations_are_not_run_and_what_a_policy_writes_no_other_sees() -> No
         ("both", Verdict.FAIL, "not fixed"),
         ("looks", Verdict.FAIL, "value is broken"),
     ]
-    assert pack.notes == ("only-remedy, both: level remediate is taken as mandatory; no remediation changes anything.",)
     assert pack.level(pack.policies[1]) is Level.MANDATORY
+    assert pack.remediates
+
+
+def test_remediations_change_what_a_resource_asks_for() -> None:
+    pack = load_pack(PACKS / "remediate")
+
+    result = pack.remediate(thing(value="broken", key=Secret("hush!"), other=1), None)
+
+    assert result.resource.inputs == {"value": "fixed", "key": Secret("hush!"), "other": 1}
+    assert [(item.name, item.verdict, item.message) for item in result.findings] == [
+        (
+            "only-remedy",
+            Verdict.ERROR,
+            "The remediation itself broke: RuntimeError: it broke on [secret] (__main__.py:5)",
+        )
+    ]
+    assert list(result.notes) == ["remediate/both: changed the inputs of test:index:Thing app-one: value."]
+
+
+def test_a_remediation_that_meets_an_unknown() -> None:
+    result = load_pack(PACKS / "remediate").remediate(thing(value=UNKNOWN), None)
+
+    assert result.resource.inputs == {"value": UNKNOWN}
+    assert [(item.name, item.verdict, item.path) for item in result.findings[1:]] == [
+        ("both", Verdict.UNKNOWN, "value")
+    ]
+
+
+def test_a_pack_without_the_level_remediates_nothing() -> None:
+    pack = load_pack(PACKS / "remediate", {"all": "mandatory"})
+
+    assert not pack.remediates
 
 
 CONNECTION = "Host=db.example.com;Password=hunter2!x;Port=1"

@@ -19,6 +19,7 @@ from pulumi_policy.proxy import UnknownValueError, _DictProxy, _ListProxy, unkno
 
 from ringfence.deployment import UNKNOWN, Archive, Asset, Options, Resource, ResourceReference, Secret
 from ringfence.policy import _pulumi_policy as adapter
+from ringfence.policy.analyzer_wire import write_request
 from ringfence.policy.arguments import Subject
 from tests.unit.policy.stock_server import StockServer, struct
 
@@ -55,6 +56,7 @@ def test_written_against_this_version() -> None:
             ["self", "resource_type", "props", "urn", "name", "opts", "provider", "parent", "dependencies"],
         ),
         (_PolicyAnalyzerServicer._get_resource_options, ["self", "request"]),
+        (_PolicyAnalyzerServicer._get_provider_resource, ["self", "request"]),
         (_NotApplicableError.__init__, ["self", "reason"]),
         (UnknownValueError.__init__, ["self", "unknown_type_sentinel", "props"]),
     ],
@@ -226,3 +228,27 @@ def test_ambient_settings_are_configured_without_the_servicer() -> None:
     names = inspect.getsource(_PolicyAnalyzerServicer._configure_runtime_settings)
 
     assert names.count("self") == 1
+
+
+def test_a_remediation_is_given_and_answers_what_it_does_under_the_server() -> None:
+    seen: list[Any] = []
+
+    def remediate(args: Any) -> Any:
+        provider = args.provider
+        seen.append((type(args.props), sorted(args.props), args.opts, provider.props["region"], args.get_config()))
+        args.props["size"] = 2
+        return args.props
+
+    one = ResourceValidationPolicy("one", "One", remediate=remediate, enforcement_level=EnforcementLevel.REMEDIATE)
+    server = StockServer([one])
+    inputs = {"size": 1, "key": Secret("k"), "later": UNKNOWN, "tags": {"a": [1]}}
+    provider = Resource("urn:p", "pulumi:providers:test", "p", {"region": "x"})
+    request = write_request(Resource(URN, "test:index:Thing", "thing", inputs), provider, internal=True)
+
+    [said] = server.servicer.Remediate(request, None).remediations
+    args = adapter.remediation_args(request, {}, {})
+    answer = adapter.remediation_answer(one.remediate(args))
+
+    assert answer == said.properties
+    assert seen[0][:2] == seen[1][:2]
+    assert seen[0][3:] == seen[1][3:] == ("x", {})
