@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, TextIO
 
-from ringfence.deployment import Deployment
-from ringfence.emulators.interface import EmulatorError
+from ringfence.deployment import Deployment, to_json
+from ringfence.emulators.choose import Decision, Wanted, decide, wanted_by
+from ringfence.emulators.interface import Backend, EmulatorError
 from ringfence.offline import find_command, names_pulumi, run_command, run_offline
 from ringfence.providers.aws import ACCOUNT
 from ringfence.providers.emulated import EmulatedProvider, EmulatedService, ResourceReport
@@ -29,6 +31,9 @@ __all__ = ["SERVICES", "EmulateError", "Emulation", "Target", "emulated", "run_e
 
 Engine = Literal["embedded", "pulumi"]
 """Who makes the resources: the embedded engine before the command runs, or the command, which is `pulumi up`."""
+
+OUTPUTS = "RINGFENCE_STACK_OUTPUTS"
+"""The environment variable with the outputs of what was made."""
 
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 """What ends this process at once unless it is told otherwise; Ctrl-C raises an exception by itself."""
@@ -55,6 +60,8 @@ class Emulation:
 
     provider: EmulatedProvider
     services: tuple[EmulatedService, ...]
+    decision: Decision
+    """What emulators run in that were not set up by the caller, and why."""
     deployment: Deployment | None = None
     """As after an apply: outputs are the emulators' own. None where nothing was made."""
 
@@ -84,34 +91,48 @@ class Emulation:
 # --- the emulators ---------------------------------------------------------------------------------------------------
 
 
-def _storage(keys: bool, settings: Settings) -> EmulatedService:
+def _storage(backend: Backend, keys: bool, settings: Settings) -> EmulatedService:
     from ringfence.emulators.azurite import Azurite
+    from ringfence.emulators.docker import DockerAzurite
     from ringfence.providers.emulated.storage import StorageService
 
+    if backend == "docker":
+        return StorageService(lambda accounts: DockerAzurite(accounts=accounts, tls=not keys))
     return StorageService(lambda accounts: Azurite(accounts=accounts, tls=not keys))
 
 
-def _cosmos(keys: bool, settings: Settings) -> EmulatedService:
+def _cosmos(backend: Backend, keys: bool, settings: Settings) -> EmulatedService:
+    if backend == "docker":
+        from ringfence.emulators.docker import DockerCosmos
+        from ringfence.providers.emulated.cosmos_official import OfficialCosmosService
+
+        return OfficialCosmosService(DockerCosmos)
     from ringfence.providers.emulated.cosmos import CosmosService
 
     return CosmosService(keys=keys)
 
 
-def _service_bus(keys: bool, settings: Settings) -> EmulatedService:
+def _service_bus(backend: Backend, keys: bool, settings: Settings) -> EmulatedService:
+    if backend == "docker":
+        from ringfence.emulators.docker import DockerServiceBus
+        from ringfence.providers.emulated.service_bus_official import OfficialServiceBusService
+
+        return OfficialServiceBusService(lambda entities: DockerServiceBus(entities=entities))
     from ringfence.providers.emulated.service_bus import ServiceBusService
 
     return ServiceBusService()
 
 
-def _aws(keys: bool, settings: Settings) -> EmulatedService:
+def _aws(backend: Backend, keys: bool, settings: Settings) -> EmulatedService:
     from ringfence.emulators.aws import Aws
+    from ringfence.emulators.docker import DockerAws
     from ringfence.providers.emulated.aws import AwsService
 
     answer = settings.invokes.get("aws:index/getCallerIdentity:getCallerIdentity", {})
-    return AwsService(Aws, str(answer.get("accountId") or ACCOUNT))
+    return AwsService(DockerAws if backend == "docker" else Aws, str(answer.get("accountId") or ACCOUNT))
 
 
-SERVICES: Mapping[str, Callable[[bool, Settings], EmulatedService]] = {
+SERVICES: Mapping[str, Callable[[Backend, bool, Settings], EmulatedService]] = {
     "storage": _storage,
     "cosmos": _cosmos,
     "service-bus": _service_bus,
@@ -119,11 +140,11 @@ SERVICES: Mapping[str, Callable[[bool, Settings], EmulatedService]] = {
 }
 
 
-def _make(name: str | EmulatedService, keys: bool, settings: Settings) -> EmulatedService:
+def _make(name: str | EmulatedService, backend: Backend, keys: bool, settings: Settings) -> EmulatedService:
     if not isinstance(name, str):
         return name
     try:
-        return SERVICES[name](keys, settings)
+        return SERVICES[name](backend, keys, settings)
     except ModuleNotFoundError as error:
         if (error.name or "").startswith("ringfence"):
             raise
@@ -139,6 +160,7 @@ def emulated(
     *,
     keys: bool = True,
     engine: Engine = "embedded",
+    emulators: Wanted | None = None,
 ) -> Iterator[Emulation]:
     """Run emulators for the length of a block, and make on them what a project declares.
 
@@ -149,13 +171,17 @@ def emulated(
         keys: whether connection strings with keys work even where the stack turns them off. Without, Azurite and the
             Cosmos DB fake speak TLS and take tokens, and the fake refuses keys where the account does.
         engine: `pulumi` leaves it to the command to make the resources; the emulators get ready for them.
+        emulators: what they run in; what `RINGFENCE_EMULATORS` says unless given. With `auto` the official images run
+            where a Docker daemon answers. It means nothing to services that are set up by the caller.
 
     Raises:
         EmulateError: the project is wrong, or the emulators refuse what it declares.
-        EmulatorError: an emulator cannot be started.
+        EmulatorError: an emulator cannot be started, or Docker is asked for and does not answer.
     """
     settings = load_settings(target.project) if target is not None else Settings()
-    found = tuple(_make(name, keys, settings) for name in services or (SERVICES if target is not None else ()))
+    decision = decide(emulators or wanted_by())
+    named = services or (SERVICES if target is not None else ())
+    found = tuple(_make(name, decision.backend, keys, settings) for name in named)
     provider = EmulatedProvider(found, settings.invokes)
     try:
         if target is not None:
@@ -167,7 +193,7 @@ def emulated(
         if target is not None and engine == "embedded":
             deployment = _evaluate(target, settings, provider)
             _refuse_failures(provider.report)
-        yield Emulation(provider, wanted, deployment)
+        yield Emulation(provider, wanted, decision, deployment)
     finally:
         for service in found:
             service.stop()
@@ -221,6 +247,7 @@ def run_emulated(
     *,
     keys: bool = True,
     engine: Engine | None = None,
+    emulators: Wanted | None = None,
 ) -> int:
     """Run a command against emulators and return its exit code; 128 + n where signal n ended it.
 
@@ -231,16 +258,17 @@ def run_emulated(
     who: Engine = engine or ("pulumi" if names_pulumi(command) else "embedded")
     with _raising_signals() as check:
         try:
-            with emulated(target, services, keys=keys, engine=who) as emulation:
+            with emulated(target, services, keys=keys, engine=who, emulators=emulators) as emulation:
                 check()
-                print(f"ringfence: {', '.join(emulation.backends) or 'nothing to emulate'}", file=sys.stderr)
+                print(f"ringfence: {_what_runs(emulation)}", file=sys.stderr)
                 if who == "pulumi":
                     code = run_offline(command, emulated=emulation.provider, environment=emulation.environment)
                     write_report(emulation.provider.report, sys.stderr)
                 else:
                     write_report(emulation.provider.report, sys.stderr)
                     sys.stderr.flush()
-                    code = run_command([program, *command[1:]], {**os.environ, **emulation.environment})
+                    variables = {**os.environ, **emulation.environment, **_outputs(emulation)}
+                    code = run_command([program, *command[1:]], variables)
                 _say_what_ended(emulation)
                 return code
         except (EmulatorError, ProjectError) as error:
@@ -249,6 +277,19 @@ def run_emulated(
         except EmulateError:
             check()
             raise
+
+
+def _outputs(emulation: Emulation) -> dict[str, str]:
+    """Return the variable with the stack's outputs as JSON; those that are secret are `[secret]`."""
+    if emulation.deployment is None:
+        return {}
+    return {OUTPUTS: json.dumps(to_json(emulation.deployment.outputs))}
+
+
+def _what_runs(emulation: Emulation) -> str:
+    if not emulation.backends:
+        return "nothing to emulate"
+    return f"{', '.join(emulation.backends)}: {emulation.decision.reason}"
 
 
 def _say_what_ended(emulation: Emulation) -> None:
@@ -311,7 +352,9 @@ def write_report(report: Sequence[ResourceReport], stream: TextIO) -> None:
         return
     rows = [row for entry in made for row in _rows(entry)]
     rows += [(_title(entry), "", f"FAILED: {entry.failure}") for entry in report if entry.failure]
-    print(f"ringfence: {len(made)} of {count(len(report), 'resource')} made on emulators", file=stream)
+    deleted = sum(entry.deleted for entry in made)
+    since = f", {deleted} of them deleted again" if deleted else ""
+    print(f"ringfence: {len(made)} of {count(len(report), 'resource')} made on emulators{since}", file=stream)
     if rows:
         from rich.console import Console
         from rich.table import Table

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +23,7 @@ from ringfence.emulators.interface import EmulatorError
 from ringfence.providers.emulated import EmulatedProvider, Gap
 from ringfence.providers.emulated.aws import AwsService
 from ringfence.providers.emulated.storage import StorageService
+from tests.integration.availability import installing
 from tests.integration.stacks.deploying import deployed
 from tests.unit.providers.registrations import existing, registration
 
@@ -31,12 +31,8 @@ OWNERS = {"resourceGroupName": "g", "accountName": "shopdata"}
 
 
 def started(service: Any) -> Any:
-    try:
+    with installing():
         service.start()
-    except EmulatorError as error:
-        if "cannot be installed" in str(error) and not os.environ.get("CI"):
-            pytest.skip(str(error))
-        raise
     return service
 
 

@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 
-from ringfence.emulate import EmulateError, Target, emulated, find_target
+from ringfence.emulate import SERVICES, EmulateError, Target, emulated, find_target
+from ringfence.emulators import choose
+from ringfence.emulators.docker import DockerServiceBus
+from ringfence.emulators.interface import EmulatorError
+from ringfence.settings import Settings
 
 COMMAND = [sys.executable, "-m", "ringfence.cli.main", "emulate"]
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
@@ -39,6 +43,12 @@ servicebus.Queue(
 )
 pulumi.export("endpoint", bus.service_bus_endpoint)
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the fakes, also where a Docker daemon answers."""
+    monkeypatch.setenv("RINGFENCE_EMULATORS", "process")
 
 
 @pytest.fixture
@@ -86,7 +96,7 @@ def test_what_cannot_be_represented_is_on_standard_error(project: Path) -> None:
 
     assert done.stdout == "out\n"
     lines = [" ".join(line.split()) for line in done.stderr.splitlines()]
-    assert lines[0] == "ringfence: the Service Bus fake (process)"
+    assert lines[0] == "ringfence: the Service Bus fake (process): as asked for"
     assert "ringfence: 2 of 3 resources made on emulators" in lines
     assert "Queue jobs forwardTo the fake does not forward messages" in lines
     assert lines[-1] == "ringfence: on no emulator, answered offline: ResourceGroup"
@@ -107,6 +117,15 @@ def test_the_queue_is_there_with_its_settings_when_the_command_runs(project: Pat
     done = run(str(project), "--config", "deliveries=2", *python(code))
 
     assert done.stdout.split() == ["1", "1", "0", "0"], done.stderr
+
+
+def test_the_command_gets_the_stacks_outputs_without_its_secrets(project: Path) -> None:
+    program = f"{PROGRAM}pulumi.export('hush', pulumi.Output.secret('hush'))\n"
+    (project / "__main__.py").write_text(program, encoding="utf-8")
+    variables = json.loads(run(str(project), *python(SHOW)).stdout)
+
+    namespace = variables["RINGFENCE_SERVICE_BUS_NAMESPACE"]
+    assert json.loads(variables["RINGFENCE_STACK_OUTPUTS"]) == {"endpoint": f"sb://{namespace}/", "hush": "[secret]"}
 
 
 def test_the_project_of_the_current_folder_is_meant_where_none_is_named(project: Path) -> None:
@@ -140,6 +159,77 @@ def test_in_process_outputs_are_the_emulators_own(project: Path) -> None:
         with pytest.raises(LookupError, match="0 resources"):
             emulation.resource("servicebus:Topic")
     assert refuses(int(namespace.rpartition(":")[2]))
+
+
+# What the emulators run in
+
+
+NO_DAEMON = {"DOCKER_HOST": "unix:///no/such/socket"}
+
+
+def test_without_a_daemon_auto_runs_the_process_and_says_so(project: Path) -> None:
+    environment = {**os.environ, **NO_DAEMON, "RINGFENCE_EMULATORS": "docker"}
+    done = run(str(project), "--emulators", "auto", *python("pass"), env=environment)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("ringfence: the Service Bus fake (process): no Docker daemon answers\n")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words", "message"),
+    [
+        ("docker", [], "no Docker daemon answers: start it, set DOCKER_HOST, or take the back end `process`"),
+        ("process", ["--emulators", "docker"], "no Docker daemon answers: start it"),
+        ("podman", [], "RINGFENCE_EMULATORS is 'podman', expected auto, docker, process"),
+        ("auto", ["--emulators", "podman"], "invalid choice: 'podman'"),
+    ],
+)
+def test_a_back_end_that_cannot_be_had_is_a_mistake(project: Path, asked: str, words: list[str], message: str) -> None:
+    environment = {**os.environ, **NO_DAEMON, "RINGFENCE_EMULATORS": asked}
+    done = run(str(project), *words, *python("print('ran')"), env=environment)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_in_docker_the_official_emulator_gets_the_entities_that_are_declared(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = []
+
+    def start(emulator: DockerServiceBus) -> None:
+        configs.append(emulator.config())
+        raise EmulatorError("far enough")
+
+    monkeypatch.setattr(choose, "docker_available", lambda: True)
+    monkeypatch.setattr(DockerServiceBus, "start", start)
+    with (
+        pytest.raises(EmulatorError, match="far enough"),
+        emulated(Target(project, config={"deliveries": "7"}), emulators="auto"),
+    ):
+        pass
+
+    (config,) = configs
+    (namespace,) = config["UserConfig"]["Namespaces"]
+    (queue,) = namespace["Queues"]
+    assert (queue["Name"], queue["Properties"]["MaxDeliveryCount"]) == ("jobs", 7)
+    assert queue["Properties"]["ForwardTo"] == "elsewhere"
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "title"),
+    [
+        ("storage", "docker", "Azurite"),
+        ("cosmos", "docker", "the Cosmos DB emulator"),
+        ("cosmos", "process", "the Cosmos DB fake"),
+        ("service-bus", "docker", "the Service Bus emulator"),
+        ("service-bus", "process", "the Service Bus fake"),
+        ("aws", "docker", "the AWS emulator"),
+    ],
+)
+def test_each_service_has_both_back_ends(name: str, backend: Any, title: str) -> None:
+    assert SERVICES[name](backend, True, Settings()).title == title
 
 
 # Signals
@@ -265,7 +355,6 @@ def test_a_program_in_another_language_needs_its_services_named(tmp_path: Path) 
 def test_an_emulator_is_stopped_where_another_cannot_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ringfence.emulators.interface import EmulatorError
     from ringfence.providers.emulated.cosmos import CosmosService
     from ringfence.providers.emulated.service_bus import ServiceBusService
 

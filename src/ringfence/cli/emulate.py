@@ -12,23 +12,31 @@ from ringfence.cli import shared
 __all__ = ["add"]
 
 SERVICES = ("storage", "cosmos", "service-bus", "aws")
-USAGE = "ringfence emulate [PROJECT] [--stack NAME] [--config KEY=VALUE] [--service NAME…] -- COMMAND..."
+USAGE = "ringfence emulate [PROJECT] [--stack NAME] [--service NAME…] [--emulators auto|docker|process] -- COMMAND..."
 
 DESCRIPTION = """\
 Start emulators, make on them what a project declares, run a command with their endpoints in its environment, and stop
 everything. The command's exit code is passed on, and so are signals to it. Nothing is left behind.
 
-  ringfence emulate stacks/shop -- pytest tests/integration
-  ringfence emulate --service storage -- python app.py
+  ringfence emulate stacks/shop -- pytest tests/integration      what the stack declares is there when the tests run
+  ringfence emulate stacks/shop -- env                           shows what the command gets
+  ringfence emulate --service storage -- python app.py           an empty emulator, without a project
   ringfence emulate stacks/shop -- pulumi -C stacks/shop up --yes
+  ringfence emulate --engine pulumi stacks/shop -- sh -c 'cd stacks/shop && pulumi up --yes && pulumi destroy --yes'
 
-What the emulators cannot represent is in a table on standard error. When the command is the Pulumi CLI itself, its own
-`up` makes the resources, by ringfence's provider in place of every provider plugin; else they are made before it runs.
+Standard error says which emulators ran and in what, and has a table of all that is not on them as it is declared. When
+the command is the Pulumi CLI itself, or with --engine pulumi, the resources are made and deleted by its own `up` and
+`destroy`, with ringfence's provider in place of every provider plugin; else they are made before the command runs.
+
+Where a Docker daemon answers, the official images run; else, or with --emulators process, Azurite as a process, fakes
+of Cosmos DB and Service Bus, and MiniStack with moto for AWS. RINGFENCE_IMAGE_AZURITE, _COSMOS, _SERVICE_BUS, _SQL,
+_AWS and _MOTO name other images. Service Bus in Docker wants ACCEPT_EULA=Y, if you accept Microsoft's licences.
 
 The environment holds RINGFENCE_STORAGE_CONNECTION_STRING, RINGFENCE_COSMOS_ENDPOINT, RINGFENCE_COSMOS_KEY,
 RINGFENCE_SERVICE_BUS_CONNECTION_STRING, AWS_ENDPOINT_URL and AWS_ENDPOINT_URL_<SERVICE>, AWS_ACCESS_KEY_ID,
-AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION, as far as the project needs them. Of several accounts or namespaces the
-first one has these names, and each has them with its own name behind, as in RINGFENCE_COSMOS_KEY_ORDERS."""
+AWS_SECRET_ACCESS_KEY and AWS_DEFAULT_REGION, as far as the project needs them, and RINGFENCE_STACK_OUTPUTS: the stack's
+outputs as JSON. Of several accounts or namespaces the first one has these names, and each has them with its own name
+behind, as in RINGFENCE_COSMOS_KEY_ORDERS."""
 
 
 class UsageError(ValueError):
@@ -74,6 +82,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="who makes the resources: embedded, before the command runs, or pulumi, a `pulumi up` inside the command "
         "(default: pulumi when the command is the Pulumi CLI)",
     )
+    parser.add_argument(
+        "--emulators",
+        choices=("auto", "docker", "process"),
+        help="what emulators run in: docker (the official images), process (no Docker), or auto, Docker when its "
+        "daemon answers (default: RINGFENCE_EMULATORS, else auto)",
+    )
     parser.add_argument("--debug", action="store_true", help=argparse.SUPPRESS)
 
 
@@ -89,7 +103,8 @@ def run(options: argparse.Namespace) -> int:
     if folder is None and not options.service:
         raise UsageError("emulate: expected a PROJECT, or --service with the emulators to start")
     target = Target(folder, options.stack, config) if folder is not None else None
-    return run_emulated(command, target, tuple(dict.fromkeys(options.service)), engine=options.engine)
+    services = tuple(dict.fromkeys(options.service))
+    return run_emulated(command, target, services, engine=options.engine, emulators=options.emulators)
 
 
 def _split(options: argparse.Namespace) -> tuple[Path | None, Sequence[str]]:

@@ -23,7 +23,7 @@ from ringfence.emulators.certificates import write_certificate
 from ringfence.emulators.child import HOST, Child
 from ringfence.emulators.interface import Backend, EmulatorError
 
-__all__ = ["DEFAULT_ACCOUNT", "Azurite", "storage_environment"]
+__all__ = ["DEFAULT_ACCOUNT", "Azurite", "check_account", "storage_environment"]
 
 DEFAULT_ACCOUNT = "devstoreaccount1"
 SERVICES = ("blob", "queue", "table")
@@ -63,8 +63,7 @@ class Azurite:
             ValueError: an account's name is not one.
         """
         for account in accounts:
-            if not ACCOUNT_NAME.fullmatch(account):
-                raise ValueError(f"{account!r} is not the name of a storage account: 3 to 24 of a to z and 0 to 9")
+            check_account(account)
         self._keys = {account: b64encode(secrets.token_bytes(64)).decode() for account in accounts}
         self._first = accounts[0]
         self._tls = tls
@@ -179,6 +178,12 @@ class Azurite:
             raise EmulatorError("Azurite does not run: start it first")
         self._child.check()
         return self._child
+
+
+def check_account(account: str) -> None:
+    """Raise `ValueError` unless the service takes this as the name of a storage account."""
+    if not ACCOUNT_NAME.fullmatch(account):
+        raise ValueError(f"{account!r} is not the name of a storage account: 3 to 24 of a to z and 0 to 9")
 
 
 def storage_environment(account: str, key: str, endpoints: dict[str, str]) -> dict[str, str]:

@@ -24,7 +24,7 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, plugin_pb2, provid
 from ringfence.deployment import UNKNOWN, Unknown
 from ringfence.providers.applied import applied
 from ringfence.providers.differences import difference
-from ringfence.providers.emulated import CannotCreateError, EmulatedProvider
+from ringfence.providers.emulated import CannotCreateError, CannotDeleteError, EmulatedProvider
 from ringfence.providers.interface import Created, InputFault, OutputMode, Registration
 from ringfence.providers.offline import OfflineProvider
 from ringfence.providers.sdk_imports import import_sdk
@@ -177,7 +177,7 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
         new = decode(request.news)
 
         def replaces(name: str) -> bool:
-            if identity != request.id:
+            if identity != request.id and self._emulated is None:
                 return False  # imported: its id does not come from its inputs
             if name in unmovable:
                 return True
@@ -228,9 +228,13 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=encode(created.outputs))
 
     def Delete(self, request: Any, context: Any) -> Any:
-        """Do nothing: there is nothing to delete, or it goes with its emulator."""
+        """Delete what an emulator has; offline there is nothing to delete."""
         if self._emulated is not None:
-            self._emulated.delete(request.urn)
+            registration = self._registration(request, _old_inputs(request, request.properties), context)
+            try:
+                self._emulated.delete(registration, Created(request.id, decode(request.properties)))
+            except CannotDeleteError as error:
+                _refuse(context, str(error), grpc.StatusCode.FAILED_PRECONDITION)
         return Empty()
 
     def List(self, request: Any, context: Any) -> Any:
@@ -335,10 +339,12 @@ class OfflinePlugin(provider_pb2_grpc.ResourceProviderServicer):
             engine_pb2_grpc.EngineStub(channel).Log(request, timeout=5)
 
 
-def _old_inputs(request: Any) -> Struct:
-    """Return the old inputs; engines that do not send them send the old outputs only."""
-    old: Struct = request.old_inputs if request.HasField("old_inputs") else request.olds
-    return old
+def _old_inputs(request: Any, outputs: Struct | None = None) -> Struct:
+    """Return the old inputs; engines that do not send them send the old outputs only, under one name or another."""
+    if request.HasField("old_inputs"):
+        old: Struct = request.old_inputs
+        return old
+    return outputs if outputs is not None else request.olds
 
 
 def _without_unknowns(value: Any) -> Any:

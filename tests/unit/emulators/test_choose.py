@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 
 from ringfence.emulators import choose as choosing
-from ringfence.emulators.choose import DOCKER, choose
+from ringfence.emulators.choose import DOCKER, VARIABLE, choose, wanted_by
 from ringfence.emulators.docker import Images
 from ringfence.emulators.interface import Backend, EmulatorError
 
@@ -41,6 +41,21 @@ def test_docker_that_is_asked_for_and_not_there(monkeypatch: pytest.MonkeyPatch)
 
     with pytest.raises(EmulatorError, match="no Docker daemon answers: start it"):
         choose("storage", "docker")
+
+
+@pytest.mark.parametrize("value", ["auto", "docker", "process"])
+def test_the_environment_asks_for_a_back_end(value: str) -> None:
+    assert wanted_by({VARIABLE: value}) == value
+
+
+@pytest.mark.parametrize("environment", [{}, {VARIABLE: ""}])
+def test_nothing_asked_for_is_auto(environment: dict[str, str]) -> None:
+    assert wanted_by(environment) == "auto"
+
+
+def test_the_environment_asks_for_what_there_is_not() -> None:
+    with pytest.raises(EmulatorError, match="RINGFENCE_EMULATORS is 'podman', expected auto, docker, process"):
+        wanted_by({VARIABLE: "podman"})
 
 
 def test_images_are_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,6 @@ from docker.errors import DockerException, ImageNotFound
 from testcontainers.core import container as containers
 from testcontainers.core import network as networks
 
-from ringfence.emulators import docker as back_ends
 from ringfence.emulators.docker import (
     DockerAws,
     DockerAzurite,
@@ -21,6 +22,7 @@ from ringfence.emulators.docker import (
     Images,
     docker_available,
 )
+from ringfence.emulators.docker import containers as back_ends
 from ringfence.emulators.interface import EmulatorError
 
 MISSING = "missing/image"
@@ -191,6 +193,110 @@ def test_what_localstack_has_not_is_motos(daemon: FakeDaemon) -> None:
     ]
 
 
+def test_each_account_of_azurite_has_a_key_of_its_own(daemon: FakeDaemon) -> None:
+    with DockerAzurite(accounts=["one", "two2"]) as azurite:
+        (made,) = daemon.made
+        keys = dict(entry.split(":") for entry in made.options["environment"]["AZURITE_ACCOUNTS"].split(";"))
+        assert list(keys) == ["one", "two2"]
+        assert len(set(keys.values())) == 2
+        variables = azurite.environment("two2")
+        assert f"AccountName=two2;AccountKey={keys['two2']};" in variables["RINGFENCE_STORAGE_CONNECTION_STRING"]
+        assert variables["RINGFENCE_STORAGE_BLOB_ENDPOINT"] == f"http://127.0.0.1:{azurite.ports['blob']}/two2"
+        with pytest.raises(EmulatorError, match="runs without TLS and has no certificate"):
+            _ = azurite.ca_file
+    with pytest.raises(ValueError, match="'No!' is not the name of a storage account"):
+        DockerAzurite(accounts=["No!"])
+
+
+def test_azurite_with_tls_has_a_certificate_that_stays_over_a_reset(daemon: FakeDaemon) -> None:
+    with DockerAzurite(tls=True) as azurite:
+        file = azurite.ca_file
+        certificate = file.read_bytes()
+        azurite.reset()
+        options = daemon.made[-1].options
+
+        assert (azurite.ca_file, file.read_bytes()) == (file, certificate)
+        assert options["volumes"] == {str(file.parent): {"bind": "/ringfence", "mode": "ro"}}
+        assert options["command"].endswith(" --oauth basic --cert /ringfence/certificate.pem --key /ringfence/key.pem")
+        assert azurite.environment()["RINGFENCE_STORAGE_BLOB_ENDPOINT"].startswith("https://127.0.0.1:")
+        assert azurite.environment()["RINGFENCE_STORAGE_CA_FILE"] == str(file)
+    assert not file.parent.exists()
+
+
+def test_the_cosmos_emulator_is_at_the_address_that_it_tells(daemon: FakeDaemon) -> None:
+    with DockerCosmos() as cosmos:
+        (made,) = daemon.made
+        port, health = cosmos.ports["gateway"], cosmos.ports["health"]
+        assert made.image == "mcr.microsoft.com/cosmosdb/linux/azure-cosmos-emulator:vnext-preview"
+        assert made.options["ports"] == {str(port): ("127.0.0.1", port), "8080": ("127.0.0.1", health)}
+        assert made.options["environment"] == {
+            "PORT": str(port),
+            "GATEWAY_PUBLIC_ENDPOINT": "127.0.0.1",
+            "PROTOCOL": "http",
+            "ENABLE_EXPLORER": "false",
+            "ENABLE_TELEMETRY": "false",
+        }
+        assert cosmos.environment()["RINGFENCE_COSMOS_ENDPOINT"] == f"http://127.0.0.1:{port}/"
+
+
+def test_localstack_is_told_its_address_and_gets_the_daemons_socket(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "docker.sock").touch()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+    with DockerAws() as aws:
+        localstack, moto = (container.options for container in daemon.made)
+        port = aws.ports["gateway"]
+        assert localstack["environment"] == {
+            "GATEWAY_LISTEN": f"0.0.0.0:{port}",
+            "LOCALSTACK_HOST": f"127.0.0.1:{port}",
+            "DISABLE_EVENTS": "1",
+        }
+        assert localstack["ports"] == {str(port): ("127.0.0.1", port)}
+        assert localstack["volumes"] == {f"{tmp_path}/docker.sock": {"bind": "/var/run/docker.sock", "mode": "rw"}}
+        assert moto["command"] == f"-H 0.0.0.0 -p {aws.ports['moto']}"
+        assert moto["volumes"] == {}
+        with pytest.raises(ValueError, match="'7' is not an AWS account"):
+            aws.environment("7")
+
+
+def test_a_daemon_elsewhere_has_no_socket_to_mount(daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2375")
+    with DockerAws():
+        assert daemon.made[0].options["volumes"] == {}
+
+
+def test_the_service_bus_emulator_gets_its_entities_in_a_file_that_it_may_read(daemon: FakeDaemon) -> None:
+    queue = {"Name": "jobs", "Properties": {"MaxDeliveryCount": 5, "LockDuration": "PT30S"}}
+    with DockerServiceBus(entities={"Queues": [queue]}) as bus:
+        sql, broker = daemon.made
+        ((path, mount),) = broker.options["volumes"].items()
+        assert mount == {"bind": "/ServiceBus_Emulator/ConfigFiles/Config.json", "mode": "ro"}
+        namespace = {"Name": "sbemulatorns", "Queues": [queue], "Topics": []}
+        assert json.loads(Path(path).read_text(encoding="utf-8")) == {
+            "UserConfig": {"Namespaces": [namespace], "Logging": {"Type": "Console"}}
+        }
+        # The emulator's user in the container is another one.
+        assert [oct(item.stat().st_mode & 0o777) for item in (Path(path), Path(path).parent)] == ["0o644", "0o755"]
+        assert broker.options["ports"] == {
+            "5672": ("127.0.0.1", bus.ports["amqp"]),
+            "5300": ("127.0.0.1", bus.ports["administration"]),
+        }
+        password = sql.options["environment"]["MSSQL_SA_PASSWORD"]
+        assert broker.options["environment"] == {
+            "ACCEPT_EULA": "Y",
+            "SQL_SERVER": "sql",
+            "MSSQL_SA_PASSWORD": password,
+        }
+        assert sql.options["environment"] == {"ACCEPT_EULA": "Y", "MSSQL_SA_PASSWORD": password}
+        kinds = (str.isupper, str.islower, str.isdigit)
+        assert len(password) >= 8
+        assert all(any(map(kind, password)) for kind in kinds)
+        assert sql.options["networking_config"]["between"]["Aliases"] == ["sql"]
+        assert broker.options["network"] == "between"
+    assert not Path(path).parent.exists()
+
+
 def test_the_service_bus_emulator_finds_its_database(daemon: FakeDaemon) -> None:
     with DockerServiceBus():
         sql, broker = (container.options["environment"] for container in daemon.made)
@@ -250,6 +356,26 @@ def test_a_container_that_is_killed_later(daemon: FakeDaemon) -> None:
         daemon.made[0].status = "exited"
         with pytest.raises(EmulatorError, match=r"Azurite: the container of .* is exited"):
             azurite.environment()
+
+
+def test_what_cannot_be_removed_is_said_and_hinders_nothing_else(
+    daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = DockerServiceBus()
+    bus.start()
+    sql, broker = daemon.made
+
+    def refuse(**_: Any) -> None:
+        raise DockerException("the device is busy")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(broker, "remove", refuse)
+        with pytest.raises(EmulatorError, match=r"the container of .*servicebus-emulator.*: the device is busy"):
+            bus.stop()
+
+    assert sql.status == "removed"
+    assert [network.removed for network in daemon.networks] == [True]
+    bus.stop()
 
 
 def test_it_runs_once(daemon: FakeDaemon) -> None:

@@ -12,7 +12,7 @@ from pulumi.runtime.proto import provider_pb2
 
 from ringfence.deployment import UNKNOWN, Archive, Asset, Deployment, Resource, Secret
 from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.emulated import CannotCreateError, EmulatedProvider, Gap, Made
+from ringfence.providers.emulated import CannotCreateError, CannotDeleteError, EmulatedProvider, Gap, Made
 from ringfence.providers.emulated.interface import gaps, plain, with_whole_paths
 from ringfence.providers.emulated.service_bus import ServiceBusService
 from ringfence.providers.interface import Created, Registration
@@ -93,6 +93,7 @@ class Queues:
     def __init__(self) -> None:
         self.made: list[Mapping[str, Any]] = []
         self.needed: list[str] = []
+        self.deleted: list[tuple[str, Any]] = []
 
     def serves(self, token: str) -> bool:
         return token == QUEUE
@@ -108,6 +109,12 @@ class Queues:
 
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         return {"primaryKey": "own"} if token.endswith("listQueueKeys") else None
+
+    def delete(self, registration: Registration, existing: Created) -> str:
+        if registration.name == "locked":
+            raise EmulatorError("it is locked")
+        self.deleted.append((registration.name, existing.id))
+        return "it is glued" if registration.name == "glued" else ""
 
     def start(self) -> None: ...
 
@@ -157,21 +164,48 @@ def test_a_failure_is_reported_and_raised_where_that_is_asked_for() -> None:
         provider.deploy(bad)
 
 
-def test_changes_and_deletions_are_not_carried_out_and_that_is_said() -> None:
+def test_changes_are_not_carried_out_and_that_is_said() -> None:
     queues = Queues()
     provider = EmulatedProvider([queues])
     before = registration(QUEUE, "jobs", queueName="jobs", maxDeliveryCount=5, tags={})
     provider.create(before)
     updated = provider.update(registration(QUEUE, "jobs", queueName="jobs", maxDeliveryCount=6), "own-id")
-    provider.delete(before.urn)
 
     assert len(queues.made) == 1
     assert (updated.id, updated.outputs["location"], updated.outputs["maxDeliveryCount"]) == ("own-id", "here", 6)
     assert [(gap.property, gap.reason) for gap in provider.report[0].gaps[1:]] == [
         ("maxDeliveryCount", "changed after it was made: the emulator keeps what it has"),
         ("tags", "changed after it was made: the emulator keeps what it has"),
-        ("", "deleted, and still there until the emulator stops"),
     ]
+
+
+def test_a_deletion_is_carried_out_and_told() -> None:
+    queues = Queues()
+    provider = EmulatedProvider([queues])
+    for name in ("jobs", "glued", "locked"):
+        made = provider.create(registration(QUEUE, name, queueName=name))
+        assert made.id == "own-id"
+    provider.delete(registration(QUEUE, "jobs"), made)
+    provider.delete(registration(QUEUE, "glued"), made)
+    provider.delete(registration(WORKSPACE, "logs"), Created("other", {}))
+    with pytest.raises(
+        CannotDeleteError, match=r"locked \(azure-native:servicebus:Queue\) cannot be deleted.*it is locked"
+    ):
+        provider.delete(registration(QUEUE, "locked"), made)
+
+    assert queues.deleted == [("jobs", "own-id"), ("glued", "own-id")]
+    report = {entry.name: entry for entry in provider.report}
+    assert [report[name].deleted for name in ("jobs", "glued", "locked")] == [True, False, False]
+    left = "deleted, and still there until the emulator stops: it is glued"
+    assert [gap.reason for gap in report["glued"].gaps] == ["there are no locks", left]
+
+
+def test_the_deletion_of_what_was_replaced_says_nothing_of_its_successor() -> None:
+    provider = EmulatedProvider([Queues()])
+    provider.create(registration(QUEUE, "jobs", queueName="two"))
+    provider.delete(registration(QUEUE, "jobs", queueName="one"), Created("id-of-one", {}))
+
+    assert [entry.deleted for entry in provider.report] == [False]
 
 
 def test_functions_are_answered_by_the_user_then_the_emulators_then_offline() -> None:
@@ -249,3 +283,44 @@ def test_an_update_answers_the_new_inputs_and_is_reported(attached: Any) -> None
     assert answer["maxDeliveryCount"] == 4
     assert bus.fake("bus").broker.queues[0].max_delivery_count == 3
     assert [gap.property for gap in provider.report[0].gaps] == ["maxDeliveryCount"]
+
+
+@pytest.mark.parametrize("sends_inputs", [True, False])
+def test_a_deletion_by_the_engine_is_carried_out(attached: Any, sends_inputs: bool) -> None:
+    spoken, provider, bus = attached()
+    created = spoken.create(DECLARED, QUEUE, preview=False)
+    request = provider_pb2.DeleteRequest(
+        id=created.id, urn=urn(QUEUE), type=QUEUE, name="jobs", properties=created.properties
+    )
+    if sends_inputs:
+        request.old_inputs.CopyFrom(encode(DECLARED))
+    elif "namespaceName" not in decode(created.properties):
+        # What engines before old_inputs sent: the outputs, among which the inputs are as a provider echoes them.
+        request.properties.CopyFrom(encode({**DECLARED, **decode(created.properties)}))
+    spoken.rpc.Delete(request)
+
+    assert bus.fake("bus").broker.queues == []
+    assert [entry.deleted for entry in provider.report] == [True]
+
+
+def test_a_deletion_that_the_emulator_refuses_fails() -> None:
+    with serve([OfflinePlugin("azure-native", "3.29.0", emulated=EmulatedProvider([Queues()]))]) as ports:
+        spoken = Spoken(ports["azure-native"])
+        request = provider_pb2.DeleteRequest(id="own-id", urn=urn(QUEUE, "locked"), type=QUEUE, name="locked")
+        with pytest.raises(grpc.RpcError) as refused:
+            spoken.rpc.Delete(request)
+        spoken.channel.close()
+
+    assert "locked (azure-native:servicebus:Queue) cannot be deleted" in refused.value.details()  # type: ignore[attr-defined]
+
+
+def test_a_new_name_replaces_although_the_id_is_the_emulators_own() -> None:
+    with serve([OfflinePlugin("azure-native", "3.29.0", emulated=EmulatedProvider([Queues()]))]) as ports:
+        spoken = Spoken(ports["azure-native"])
+        assert spoken.create(DECLARED, QUEUE, preview=False).id == "own-id"
+        renamed = spoken.diff(DECLARED, {**DECLARED, "queueName": "other"}, QUEUE, identity="own-id")
+        changed = spoken.diff(DECLARED, {**DECLARED, "maxDeliveryCount": 4}, QUEUE, identity="own-id")
+        spoken.channel.close()
+
+    assert (list(renamed.replaces), list(renamed.diffs)) == (["queueName"], ["queueName"])
+    assert (list(changed.replaces), list(changed.diffs)) == ([], ["maxDeliveryCount"])

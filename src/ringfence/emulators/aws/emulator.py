@@ -20,7 +20,7 @@ from ringfence.emulators.cache import digest, installed, run_installer
 from ringfence.emulators.child import HOST, Child
 from ringfence.emulators.interface import Backend, EmulatorError
 
-__all__ = ["DEFAULT_ACCOUNT", "REGION", "Aws"]
+__all__ = ["DEFAULT_ACCOUNT", "REGION", "Aws", "check_account"]
 
 DEFAULT_ACCOUNT = "000000000000"
 REGION = "us-east-1"
@@ -108,8 +108,7 @@ class Aws:
             ValueError: the account is not one.
         """
         self._running()
-        if not ACCOUNT.fullmatch(account):
-            raise ValueError(f"{account!r} is not an AWS account: 12 digits")
+        check_account(account)
         own = {f"AWS_ENDPOINT_URL_{service}": self.endpoint for service in OWN_ENDPOINTS}
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
@@ -209,6 +208,12 @@ class Aws:
             raise EmulatorError("the AWS emulator does not run: start it first")
         self._child.check()
         return self._child
+
+
+def check_account(account: str) -> None:
+    """Raise `ValueError` unless this is the number of an AWS account."""
+    if not ACCOUNT.fullmatch(account):
+        raise ValueError(f"{account!r} is not an AWS account: 12 digits")
 
 
 def _install() -> Path:

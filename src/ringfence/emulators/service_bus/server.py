@@ -36,7 +36,7 @@ class ServiceBusServer:
     def __init__(self, broker: Broker, name: str) -> None:
         self.broker = broker
         self.name = name
-        self.failures: list[BaseException] = []
+        self.faults: list[BaseException] = []
         self._consumers: dict[Queue, deque[OutgoingLink]] = {}
         self._connections: dict[Connection, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -65,7 +65,7 @@ class ServiceBusServer:
 
     def record(self, error: BaseException) -> None:
         """Keep what has gone wrong in this server itself."""
-        self.failures.append(error)
+        self.faults.append(error)
         LOG.error("the Service Bus fake has failed", exc_info=error)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -250,9 +250,9 @@ class ServiceBusFake:
         self.broker.reset()
 
     @property
-    def failures(self) -> list[BaseException]:
+    def faults(self) -> list[BaseException]:
         """What has gone wrong in the fake itself since it was made: a bug of ours, never the client's fault."""
-        return list(self._server.failures)
+        return list(self._server.faults)
 
     def __enter__(self) -> Self:
         """Start."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 
 from pydantic.alias_generators import to_camel
@@ -22,12 +23,11 @@ from ringfence.emulators.cosmos import (
 )
 from ringfence.emulators.cosmos.settings import from_json, to_json
 from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.azure import short_token
 from ringfence.providers.emulated.accounts import name_of, named, owners, suffixed, token_of
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.interface import Created, Registration
 
-__all__ = ["CosmosService"]
+__all__ = ["CosmosService", "id_of", "keys_of"]
 
 ACCOUNT = "cosmosdb:DatabaseAccount"
 DATABASE = "cosmosdb:SqlResourceSqlDatabase"
@@ -125,20 +125,35 @@ class CosmosService:
         except ServiceError as error:
             raise EmulatorError(f"{error.status}: {error}") from error
 
+    def delete(self, registration: Registration, existing: Created) -> str:
+        """Delete a resource. An account is emptied: its fake runs on at the same address.
+
+        Raises:
+            EmulatorError: it cannot be deleted.
+        """
+        token, inputs, name = token_of(registration.type), registration.inputs, name_of(existing)
+        fake = self._fakes.get(name if token == ACCOUNT else named(inputs, "accountName")[0])
+        if fake is None:
+            return ""
+        try:
+            match token:
+                case "cosmosdb:DatabaseAccount":
+                    fake.account.reset()
+                case "cosmosdb:SqlResourceSqlDatabase":
+                    fake.account.delete_database(id_of(inputs, name))
+                case "cosmosdb:SqlResourceSqlContainer":
+                    fake.account.delete_container(named(inputs, "databaseName")[0], id_of(inputs, name))
+                case _:
+                    return "the fake takes its roles when it starts"
+        except ServiceError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise EmulatorError(f"{error.status}: {error}") from error
+        return ""
+
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Answer the keys of an account, and its connection strings."""
-        (account,) = named(arguments, "accountName")
-        fake = self._fakes.get(account)
-        if fake is None or not token.startswith("azure-native:"):
-            return None
-        match short_token(token):
-            case "cosmosdb:listDatabaseAccountKeys":
-                return dict.fromkeys(KEY_NAMES, fake.key)
-            case "cosmosdb:listDatabaseAccountConnectionStrings":
-                text = f"AccountEndpoint={fake.endpoint};AccountKey={fake.key};"
-                return {"connectionStrings": [{"connectionString": text, "description": "Primary"}]}
-            case _:
-                return None
+        fake = self._fakes.get(named(arguments, "accountName")[0])
+        return None if fake is None else keys_of(token, fake.endpoint, fake.key)
 
     def environment(self) -> dict[str, str]:
         """Return the endpoint and the key of the first account, and of each where there are more."""
@@ -216,13 +231,29 @@ class CosmosService:
         )
 
 
+def id_of(inputs: Mapping[str, Any], name: str) -> str:
+    """Return the id that the service knows a database or container by."""
+    return str((plain(inputs.get("resource")) or {}).get("id", name))
+
+
+def keys_of(token: str, endpoint: str, key: str) -> Mapping[str, Any] | None:
+    """Answer a function that lists the keys or the connection strings of an account, None if it is another one."""
+    match token_of(token):
+        case "cosmosdb:listDatabaseAccountKeys":
+            return dict.fromkeys(KEY_NAMES, key)
+        case "cosmosdb:listDatabaseAccountConnectionStrings":
+            text = f"AccountEndpoint={endpoint};AccountKey={key};"
+            return {"connectionStrings": [{"connectionString": text, "description": "Primary"}]}
+        case _:
+            return None
+
+
 # --- what is in an account -------------------------------------------------------------------------------------------
 
 
 def _database(fake: CosmosFake, inputs: Mapping[str, Any], name: str) -> Made:
-    resource = plain(inputs.get("resource")) or {}
-    fake.account.create_database(DatabaseSettings(id=resource.get("id", name), options=_options(inputs)))
-    kept = fake.account.database(resource.get("id", name)).settings
+    fake.account.create_database(DatabaseSettings(id=id_of(inputs, name), options=_options(inputs)))
+    kept = fake.account.database(id_of(inputs, name)).settings
     found = {"resource.id": kept.id, **_throughput(fake.account.throughput(kept.id))}
     return Made(gaps=_with_limits(inputs, gaps(inputs, names=OWNERS, found=found)))
 

@@ -11,11 +11,25 @@ from ringfence.deployment import Archive, Asset, ResourceReference, Secret, Unkn
 from ringfence.emulators.interface import Backend, EmulatorError
 from ringfence.providers.interface import Created, Registration
 
-__all__ = ["CannotCreateError", "EmulatedService", "Gap", "Made", "gaps", "plain", "text_of", "with_whole_paths"]
+__all__ = [
+    "CannotCreateError",
+    "CannotDeleteError",
+    "EmulatedService",
+    "Gap",
+    "Made",
+    "gaps",
+    "plain",
+    "text_of",
+    "with_whole_paths",
+]
 
 
 class CannotCreateError(EmulatorError):
     """A resource cannot be made on its emulator. The message names the resource and says why."""
+
+
+class CannotDeleteError(EmulatorError):
+    """A resource cannot be deleted on its emulator. The message names the resource and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +79,16 @@ class EmulatedService(Protocol):
 
         Raises:
             EmulatorError: it cannot be made.
+        """
+        ...
+
+    def delete(self, registration: Registration, existing: Created) -> str:
+        """Delete a resource. `existing` is its id, and its outputs as they were when it was made or updated.
+
+        Returns why it is still there; empty if it is gone, as it also is where it has never been.
+
+        Raises:
+            EmulatorError: it cannot be deleted, as by the service itself.
         """
         ...
 

@@ -11,7 +11,14 @@ from typing import Any
 from ringfence.deployment import Deployment
 from ringfence.emulators.interface import EmulatorError
 from ringfence.providers.applied import applied
-from ringfence.providers.emulated.interface import CannotCreateError, EmulatedService, Gap, Made, with_whole_paths
+from ringfence.providers.emulated.interface import (
+    CannotCreateError,
+    CannotDeleteError,
+    EmulatedService,
+    Gap,
+    Made,
+    with_whole_paths,
+)
 from ringfence.providers.interface import Answer, Created, InputFault, Registration
 from ringfence.providers.offline import OfflineProvider
 
@@ -30,13 +37,17 @@ class ResourceReport:
     gaps: tuple[Gap, ...] = ()
     failure: str = ""
     """Why it could not be made."""
+    deleted: bool = False
+    """Whether it was made and is gone again."""
 
 
 @dataclass
 class _Entry:
     registration: Registration
+    id: Any
     made: Made
     gaps: list[Gap] = field(default_factory=list)
+    deleted: bool = False
 
 
 class EmulatedProvider:
@@ -122,8 +133,9 @@ class EmulatedProvider:
                 message = f"{registration.name} ({registration.type}) cannot be made on the emulator: {error}"
                 raise CannotCreateError(message) from error
             self._others.pop(registration.urn, None)
-            self._entries[registration.urn] = _Entry(registration, made, list(made.gaps))
-        return _merged(offline, made)
+            merged = _merged(offline, made)
+            self._entries[registration.urn] = _Entry(registration, merged.id, made, list(made.gaps))
+        return merged
 
     def update(self, registration: Registration, identity: str) -> Created:
         """Answer an update: the outputs follow the new inputs, and what is on the emulator stays as it is.
@@ -140,11 +152,28 @@ class EmulatedProvider:
             entry.gaps += [Gap(key, "changed after it was made: the emulator keeps what it has") for key in changed]
         return Created(identity, _merged(offline, entry.made).outputs)
 
-    def delete(self, urn: str) -> None:
-        """Answer a deletion: what is on the emulator stays until it stops, which is in `report`."""
+    def delete(self, registration: Registration, existing: Created) -> None:
+        """Delete a resource, if it is on an emulator. What stays there nevertheless is in `report`.
+
+        Raises:
+            CannotDeleteError: the emulator refuses, or does not run.
+        """
+        service = self._service(registration.type)
+        if service is None:
+            return
         with self._lock:
-            if entry := self._entries.get(urn):
-                entry.gaps.append(Gap("", "deleted, and still there until the emulator stops"))
+            try:
+                left = service.delete(registration, existing)
+            except EmulatorError as error:
+                message = f"{registration.name} ({registration.type}) cannot be deleted on the emulator: {error}"
+                raise CannotDeleteError(message) from error
+            entry = self._entries.get(registration.urn)
+            if entry is None or entry.id != existing.id:
+                return  # its successor is there already
+            if left:
+                entry.gaps.append(Gap("", f"deleted, and still there until the emulator stops: {left}"))
+            else:
+                entry.deleted = True
 
     def read(self, registration: Registration) -> Created:
         """Return the id and the outputs of an existing resource: emulators begin empty, so it is synthesised."""
@@ -179,6 +208,7 @@ class EmulatedProvider:
                     entry.registration.name,
                     getattr(self._service(entry.registration.type), "name", ""),
                     tuple(entry.gaps),
+                    deleted=entry.deleted,
                 )
                 for entry in self._entries.values()
             ]

@@ -28,7 +28,7 @@ from ringfence.providers.emulated.accounts import name_of, named, owners, suffix
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.interface import Created, Registration
 
-__all__ = ["ServiceBusService"]
+__all__ = ["ServiceBusService", "parse_duration"]
 
 NAMESPACE = "servicebus:Namespace"
 NAMESPACE_RULE = "servicebus:NamespaceAuthorizationRule"
@@ -127,6 +127,33 @@ class ServiceBusService:
         except SettingsError as error:
             raise EmulatorError(str(error)) from error
 
+    def delete(self, registration: Registration, existing: Created) -> str:
+        """Delete a resource. A namespace is emptied: its fake runs on at the same address.
+
+        Raises:
+            EmulatorError: the fake does not run.
+        """
+        token, inputs, name = token_of(registration.type), registration.inputs, name_of(existing)
+        namespace, topic, subscription = named(inputs, "namespaceName", "topicName", "subscriptionName")
+        fake = self._fakes.get(name if token == NAMESPACE else namespace)
+        if fake is None:
+            return ""
+        try:
+            match token:
+                case "servicebus:Namespace":
+                    fake.broker.reset()
+                case "servicebus:NamespaceAuthorizationRule":
+                    fake.broker.authorization_rules.pop(name, None)
+                case "servicebus:Rule":
+                    fake.broker.delete_rule(topic, subscription, name)
+                case "servicebus:Subscription":
+                    fake.broker.delete(f"{topic}/Subscriptions/{name}")
+                case _:
+                    fake.broker.delete(name)
+        except SettingsError:
+            return ""  # it is not there
+        return ""
+
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Answer the key of a namespace's access policy."""
         namespace, rule = named(arguments, "namespaceName", "authorizationRuleName")
@@ -153,8 +180,8 @@ class ServiceBusService:
     def check(self) -> None:
         """Raise `EmulatorError` if a fake has failed."""
         for fake in self._fakes.values():
-            for failure in fake.failures:
-                raise EmulatorError(f"the Service Bus fake has failed: {failure!r}") from failure
+            for fault in fake.faults:
+                raise EmulatorError(f"the Service Bus fake has failed: {fault!r}") from fault
 
     def stop(self) -> None:
         """Stop."""
@@ -249,7 +276,7 @@ def _settings(kind: type[Settings], inputs: Mapping[str, Any], **given: Any) -> 
         if field.name.startswith("forward_"):
             forwards.append(Gap(key, "the fake does not forward messages", str(value)))
             continue
-        given[field.name] = _duration(key, value) if "timedelta" in str(field.type) else value
+        given[field.name] = parse_duration(key, value) if "timedelta" in str(field.type) else value
     return kind(**given), forwards
 
 
@@ -263,7 +290,7 @@ def _compared(inputs: Mapping[str, Any], kept: Any, *names: str) -> tuple[Gap, .
         if key in reasons or declared is None:
             continue
         value = getattr(kept, field.name)
-        if isinstance(value, timedelta) and value == _duration(key, declared):
+        if isinstance(value, timedelta) and value == parse_duration(key, declared):
             value = declared  # one duration is written in several ways
         if key in KEPT and value == declared:
             reasons[key] = "" if declared == KEPT[key] else "the fake keeps the setting and does not act on it"
@@ -272,7 +299,12 @@ def _compared(inputs: Mapping[str, Any], kept: Any, *names: str) -> tuple[Gap, .
     return gaps(inputs, names=(*OWNERS, *names), found=found, reasons=reasons)
 
 
-def _duration(key: str, text: Any) -> timedelta:
+def parse_duration(key: str, text: Any) -> timedelta:
+    """Return a duration that is written as Azure Resource Manager does, for example `PT1M` or `P14D`.
+
+    Raises:
+        EmulatorError: it is none; `key` is the setting that has it.
+    """
     match = DURATION.fullmatch(str(text))
     if match is None or str(text).rstrip("T") == "P":
         raise EmulatorError(f"{key} is {text!r}, expected a duration such as PT1M or P14D")

@@ -90,6 +90,26 @@ class StorageService:
         except AzureError as error:
             raise EmulatorError(_reason(error)) from error
 
+    def delete(self, registration: Registration, existing: Created) -> str:
+        """Delete a resource. An account is emptied: Azurite has its accounts for life.
+
+        Raises:
+            EmulatorError: it cannot be deleted.
+        """
+        from azure.core.exceptions import AzureError, ResourceNotFoundError  # type: ignore[import-not-found,unused-ignore]
+
+        token, name = token_of(registration.type), name_of(existing)
+        account = name if token == ACCOUNT else named(registration.inputs, "accountName")[0]
+        if account not in self._emulators:
+            return ""
+        try:
+            _delete(self._account(account), token, registration.inputs, name)
+        except ResourceNotFoundError:
+            return ""
+        except AzureError as error:
+            raise EmulatorError(_reason(error)) from error
+        return ""
+
     def invoke(self, token: str, arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Answer the keys of an account."""
         account = reveal(arguments.get("accountName"))
@@ -225,6 +245,36 @@ def _table(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) 
     if name not in present:
         raise EmulatorError("the table was accepted, and is not there")
     return Made(gaps=gaps(inputs, names=(*OWNERS, "tableName")))
+
+
+def _delete(connection: Mapping[str, str], token: str, inputs: Mapping[str, Any], name: str) -> None:
+    """Delete a resource; the settings of a service, which nobody can delete, stay as they are."""
+    from azure.data.tables import TableServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.storage.blob import BlobServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.storage.queue import QueueServiceClient  # type: ignore[import-not-found,unused-ignore]
+
+    with (
+        _client(BlobServiceClient, connection) as blobs,
+        _client(QueueServiceClient, connection) as queues,
+        _client(TableServiceClient, connection) as tables,
+    ):
+        match token:
+            case "storage:StorageAccount":
+                for container in [item.name for item in blobs.list_containers()]:
+                    blobs.delete_container(container)
+                for queue in [item.name for item in queues.list_queues()]:
+                    queues.delete_queue(queue)
+                for table in [item.name for item in tables.list_tables()]:
+                    tables.delete_table(table)
+            case "storage:BlobContainer":
+                blobs.delete_container(name)
+            case "storage:Blob":
+                (container,) = named(inputs, "containerName")
+                blobs.get_blob_client(container, name).delete_blob()
+            case "storage:Queue":
+                queues.delete_queue(name)
+            case "storage:Table":
+                tables.delete_table(name)
 
 
 CORS = {

@@ -328,6 +328,8 @@ def test_operations(method: str, name: str | None, headers: dict[str, str], expe
         signature("POST", "dbs", ""),
         signature("GET", "dbs", "dbs/d"),
     ],
+    # Names of their own, since keys and so signatures are others in every process.
+    ids=["none", "nonsense", "of a token", "of another key", "of another verb", "of another resource"],
 )
 def test_a_wrong_signature(gateway: Gateway, header: str) -> None:
     response = ask(gateway, "GET", ("dbs",), authorization=header)

@@ -113,7 +113,7 @@ def test_a_fake_that_cannot_start_says_why_and_can_be_stopped() -> None:
         fake.start()
     fake.stop()
 
-    assert len(fake.failures) == 1
+    assert len(fake.faults) == 1
 
 
 def test_a_reset_ends_connections_and_forgets_entities(fake: ServiceBusFake, client: RawClient) -> None:
@@ -172,7 +172,7 @@ def test_an_exception_in_a_handler_ends_the_connection_and_is_recorded(
 
     assert close.error == AmqpError("amqp:internal-error", "The emulator has failed: ZeroDivisionError: a bug")
     assert client.is_closed()
-    assert [str(error) for error in fake.failures] == ["a bug"]
+    assert [str(error) for error in fake.faults] == ["a bug"]
     with RawClient(fake).begin() as other:
         assert other.put_token("orders") == 202
 
@@ -188,7 +188,7 @@ def test_an_exception_outside_of_requests_ends_all_connections_and_is_recorded(
         fake.broker.advance(1)
         assert client.is_closed()
 
-    assert {str(error) for error in fake.failures} == {"a bug"}
+    assert {str(error) for error in fake.faults} == {"a bug"}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ def test_nonsense_ends_the_connection_with_the_reason(fake: ServiceBusFake, clie
     assert close.error is not None
     assert close.error.condition == "amqp:decode-error"
     assert client.is_closed()
-    assert fake.failures == []
+    assert fake.faults == []
 
 
 def test_another_protocol_gets_the_header_and_no_more(fake: ServiceBusFake) -> None:

@@ -10,6 +10,7 @@ from ringfence.emulators.interface import Backend, EmulatorError
 from ringfence.providers.aws import ACCOUNT, DEFAULT_REGION, region_of
 from ringfence.providers.emulated.aws import functions, identity, messaging, monitoring, serving, stores
 from ringfence.providers.emulated.aws.calls import Maker, Making
+from ringfence.providers.emulated.aws.removal import REMOVERS, Removing, is_absent
 from ringfence.providers.emulated.interface import Made
 from ringfence.providers.interface import Created, Registration
 
@@ -97,6 +98,27 @@ class AwsService:
             # Only what is read back is asked for by name without a default.
             raise EmulatorError(f"the AWS emulator answered without {error}") from error
         return made
+
+    def delete(self, registration: Registration, existing: Created) -> str:
+        """Delete a resource.
+
+        Raises:
+            EmulatorError: it cannot be deleted, as a table with deletion protection.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+        if self._emulator is None:
+            return ""
+        region = reveal(region_of(registration.provider_inputs, registration.inputs))
+        removing = Removing(registration, existing, lambda service: self.client(service, str(region)))
+        try:
+            REMOVERS[registration.type.removeprefix(PREFIX)](removing)
+        except ClientError as error:
+            if not is_absent(error):
+                raise EmulatorError(str(error)) from error
+        except BotoCoreError as error:
+            raise EmulatorError(str(error)) from error
+        return ""
 
     def client(self, service: str, region: str) -> Any:
         """Return the boto3 client of a service.
