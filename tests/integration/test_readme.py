@@ -48,8 +48,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Make a fresh Python with pip, and an environment in which it is `python3`."""
+    # virtualenv, which nox brings, has pip at hand; venv would install it.
     home = tmp_path_factory.mktemp("python")
-    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True)
+    subprocess.run([sys.executable, "-m", "virtualenv", "--quiet", str(home)], check=True)
     kept = {
         name: value
         for name, value in os.environ.items()

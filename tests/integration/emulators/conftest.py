@@ -1,4 +1,4 @@
-"""Emulators for the tests here: one of each for the whole session, and one's own account for each test.
+"""Emulators for the tests here: one of each for all tests of a process, and one's own account for each test.
 
 RINGFENCE_EMULATORS chooses the back end: `auto` (the default), `docker` or `process`.
 """
@@ -7,57 +7,58 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from ringfence.emulators.choose import Choice, choose
-from ringfence.emulators.interface import Emulator, EmulatorError
+from ringfence.emulators.interface import EmulatorError
+from tests.integration.availability import BACK_ENDS, need, start
 
-USED: dict[str, str] = {}
-"""Service to the line that says what it ran on."""
-
-
-def start(emulator: Emulator) -> None:
-    """Start an emulator. Where it cannot be had, the test is skipped with the reason, or fails under CI."""
-    try:
-        emulator.start()
-    except EmulatorError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
+Record = Callable[[str, object], None]
 
 
 def chosen(service: str) -> Choice:
     """Return the emulator that the environment asks for."""
     wanted: Any = os.environ.get("RINGFENCE_EMULATORS", "auto")
-    choice = choose(service, wanted)
-    USED[service] = str(choice)
-    return choice
+    try:
+        return choose(service, wanted)
+    except EmulatorError as error:
+        need(str(error))
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if USED:
-        terminalreporter.section("emulators")
-        for line in sorted(USED.values()):
-            terminalreporter.line(line)
-
-
-@pytest.fixture(scope="session")
-def storage() -> Iterator[Any]:
-    emulator = chosen("storage").emulator
-    start(emulator)
-    yield emulator
-    emulator.stop()
+@contextmanager
+def running(service: str) -> Iterator[Choice]:
+    choice = chosen(service)
+    start(choice.emulator)
+    yield choice
+    choice.emulator.stop()
 
 
 @pytest.fixture(scope="session")
-def aws_emulator() -> Iterator[Any]:
-    emulator = chosen("aws").emulator
-    start(emulator)
-    yield emulator
-    emulator.stop()
+def _storage() -> Iterator[Choice]:
+    with running("storage") as choice:
+        yield choice
+
+
+@pytest.fixture
+def storage(_storage: Choice, record_property: Record) -> Any:
+    record_property(BACK_ENDS, str(_storage))
+    return _storage.emulator
+
+
+@pytest.fixture(scope="session")
+def _aws() -> Iterator[Choice]:
+    with running("aws") as choice:
+        yield choice
+
+
+@pytest.fixture
+def aws_emulator(_aws: Choice, record_property: Record) -> Any:
+    record_property(BACK_ENDS, str(_aws))
+    return _aws.emulator
 
 
 _numbers = itertools.count(1)

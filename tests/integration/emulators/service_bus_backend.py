@@ -49,7 +49,7 @@ class Backend(Protocol):
 
 
 class FakeBackend:
-    lock = timedelta(seconds=0.8)
+    lock = timedelta(seconds=1.5)
 
     def __init__(self, fake: ServiceBusFake) -> None:
         self.fake = fake
@@ -96,7 +96,7 @@ def backend() -> Iterator[Backend]:
         return
     with ServiceBusFake(accept_short_durations=True) as fake:
         yield FakeBackend(fake)
-        assert fake.failures == []
+        assert fake.faults == []
 
 
 def _correlation(wanted: dict[str, Any] | None) -> CorrelationFilter | TrueFilter:

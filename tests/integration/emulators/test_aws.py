@@ -25,7 +25,8 @@ from botocore.exceptions import ClientError
 
 from ringfence.emulators.aws import Aws
 from ringfence.emulators.interface import EmulatorError
-from tests.integration.emulators.conftest import start
+from tests.integration.availability import start
+from tests.integration.processes import below
 
 REGION = "us-east-1"
 SESSION = boto3.session.Session()
@@ -184,6 +185,13 @@ class Worker:
         )
         return str(created["UUID"])
 
+    def stop(self) -> None:
+        """End what works by itself: the polls of a queue that nobody needs would go on until the emulator stops."""
+        for mapping in self.functions.list_event_source_mappings()["EventSourceMappings"]:
+            self.functions.delete_event_source_mapping(UUID=mapping["UUID"])
+        for function in self.functions.list_functions()["Functions"]:
+            self.functions.delete_function(FunctionName=function["FunctionName"])
+
     def hide_for(self, seconds: int) -> None:
         """Set how long the queue hides a message that is received."""
         self.sqs.set_queue_attributes(QueueUrl=self.url, Attributes={"VisibilityTimeout": str(seconds)})
@@ -217,8 +225,10 @@ class Worker:
 
 
 @pytest.fixture
-def worker(cloud: Cloud) -> Worker:
-    return Worker(cloud)
+def worker(cloud: Cloud) -> Iterator[Worker]:
+    worker = Worker(cloud)
+    yield worker
+    worker.stop()
 
 
 # --- the mapping from the queue to the function ----------------------------------------------------------------------
@@ -680,12 +690,6 @@ def test_nothing_is_left_after_stop() -> None:
         assert one.connect_ex(("127.0.0.1", port)) != 0
     with pytest.raises(EmulatorError, match="the AWS emulator does not run: start it first"):
         emulator.environment()
-
-
-def below(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
-    stats = [path.read_text(encoding="utf-8") for path in Path("/proc").glob("[0-9]*/stat")]
-    return [int(stat.split()[0]) for stat in stats if stat.rpartition(")")[2].split()[1] == str(pid)]
 
 
 def test_a_port_that_is_taken(own: Aws) -> None:

@@ -30,7 +30,7 @@ from azure.storage.queue import QueueClient
 from ringfence.emulators.azurite import Azurite
 from ringfence.emulators.interface import EmulatorError
 from ringfence.emulators.tokens import EmulatorCredential
-from tests.integration.emulators.conftest import start
+from tests.integration.availability import start
 
 CONNECTION = "RINGFENCE_STORAGE_CONNECTION_STRING"
 
@@ -112,10 +112,11 @@ def test_a_lease_keeps_others_away(blobs: ContainerClient) -> None:
 
 def test_a_message_comes_back_and_is_counted(queue: QueueClient) -> None:
     queue.send_message("work")
-    first = queue.receive_message(visibility_timeout=1)
+    first = queue.receive_message(visibility_timeout=2)
     assert queue.receive_message() is None
-    time.sleep(1.1)
-    second = queue.receive_message(visibility_timeout=30)
+    deadline = time.monotonic() + 20
+    while (second := queue.receive_message(visibility_timeout=30)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
 
     assert first is not None
     assert second is not None
@@ -259,7 +260,7 @@ def test_one_that_is_killed_says_so_and_can_be_started_again() -> None:
     start(azurite)
     assert azurite._child is not None
     os.kill(azurite._child.pid, signal.SIGKILL)
-    time.sleep(0.1)
+    os.waitid(os.P_PID, azurite._child.pid, os.WEXITED | os.WNOWAIT)
 
     with pytest.raises(EmulatorError, match="Azurite was killed by SIGKILL"):
         azurite.environment()
@@ -271,6 +272,7 @@ def test_one_that_is_killed_says_so_and_can_be_started_again() -> None:
         azurite.check()
 
 
+@pytest.mark.usefixtures("process")  # which has seen to it that Azurite is installed
 def test_it_ends_with_whoever_started_it() -> None:
     code = (
         "import os, signal\n"
@@ -280,9 +282,6 @@ def test_it_ends_with_whoever_started_it() -> None:
         "print(one._child.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    start(checked := Azurite())
-    checked.stop()
-
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
 
     deadline = time.monotonic() + 5

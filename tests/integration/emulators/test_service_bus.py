@@ -45,10 +45,15 @@ from tests.integration.emulators.service_bus_backend import Backend, backend
 # `keep_alive` off: its thread makes every close wait for half a second. Receivers have it unless they prefetch.
 QUICK: dict[str, Any] = {"socket_timeout": 0.02, "keep_alive": 0}
 RUN = uuid4().hex[:8]
-QUEUES = tuple(f"{name}-{RUN}" for name in ("plain", "sessions", "unique", "short", "deleting", "shared", "listed"))
-PLAIN, SESSIONS, UNIQUE, EXPIRING, DELETING, SHARED, LISTED = QUEUES
+NAMES = ("plain", "brief", "sessions", "unique", "short", "deleting", "shared", "listed")
+QUEUES = tuple(f"{name}-{RUN}" for name in NAMES)
+PLAIN, BRIEF, SESSIONS, UNIQUE, EXPIRING, DELETING, SHARED, LISTED = QUEUES
 TOPIC = f"topic-{RUN}"
 MAX_DELIVERIES = 3
+LOCK = timedelta(seconds=5)
+"""The shortest lock that the service allows: no case holds one as long, unless it is about locks."""
+SOON = timedelta(seconds=1.5)
+"""When a message is due: long enough for what a case does before, on a busy machine."""
 
 
 @dataclass
@@ -82,11 +87,11 @@ def bus() -> Iterator[Bus]:
             bus = Bus(namespace, client)
             bus.senders = {name: client.get_queue_sender(name, **QUICK) for name in QUEUES}
             bus.senders[TOPIC] = client.get_topic_sender(TOPIC, **QUICK)
-            bus.receivers = {name: bus.open_queue(name) for name in (PLAIN, UNIQUE, EXPIRING, SHARED)}
+            bus.receivers = {name: bus.open_queue(name) for name in (PLAIN, BRIEF, UNIQUE, EXPIRING, SHARED)}
             bus.receivers["shared too"] = bus.open_queue(SHARED)
             bus.receivers[DELETING] = bus.open_queue(DELETING, receive_mode=ServiceBusReceiveMode.RECEIVE_AND_DELETE)
             bus.receivers[LISTED] = bus.open_queue(LISTED, max_wait_time=0.5)
-            for name in (PLAIN, EXPIRING):
+            for name in (PLAIN, BRIEF, EXPIRING):
                 bus.receivers[f"{name}/dead"] = bus.open_queue(name, sub_queue=ServiceBusSubQueue.DEAD_LETTER)
             for name in ("all", "heavy", "red"):
                 bus.receivers[f"{TOPIC}/{name}"] = bus.open_subscription(name)
@@ -100,7 +105,8 @@ def bus() -> Iterator[Bus]:
 
 
 def make_entities(namespace: Backend) -> None:
-    namespace.create_queue(PLAIN, lock_duration=namespace.lock, max_delivery_count=MAX_DELIVERIES)
+    namespace.create_queue(PLAIN, lock_duration=LOCK, max_delivery_count=MAX_DELIVERIES)
+    namespace.create_queue(BRIEF, lock_duration=namespace.lock)
     namespace.create_queue(SESSIONS, lock_duration=namespace.lock, requires_session=True)
     window = timedelta(minutes=1)
     namespace.create_queue(UNIQUE, requires_duplicate_detection=True, duplicate_detection_history_time_window=window)
@@ -114,13 +120,12 @@ def make_entities(namespace: Backend) -> None:
 
 
 class Queue:
-    """The shared queue of most cases."""
+    """A shared queue."""
 
-    def __init__(self, bus: Bus) -> None:
-        self.bus = bus
-        self.sender = bus.senders[PLAIN]
-        self.receiver = bus.receivers[PLAIN]
-        self.dead = bus.receivers[f"{PLAIN}/dead"]
+    def __init__(self, bus: Bus, name: str) -> None:
+        self.sender = bus.senders[name]
+        self.receiver = bus.receivers[name]
+        self.dead = bus.receivers[f"{name}/dead"]
 
     def send(self, *messages: ServiceBusMessage | str) -> None:
         self.sender.send_messages([ServiceBusMessage(item) if isinstance(item, str) else item for item in messages])
@@ -128,16 +133,28 @@ class Queue:
     def receive(self) -> ServiceBusReceivedMessage:
         return one(self.receiver)
 
+    def empty(self) -> None:
+        """Take what a failed case has left; the next one shall not suffer from it."""
+        for receiver in (self.receiver, self.dead):
+            while receiver.peek_messages():
+                for message in receiver.receive_messages(max_message_count=10, max_wait_time=6):
+                    receiver.complete_message(message)
+
 
 @pytest.fixture
 def queue(bus: Bus) -> Iterator[Queue]:
-    queue = Queue(bus)
+    """Return the queue of most cases."""
+    queue = Queue(bus, PLAIN)
     yield queue
-    # Only a failed case leaves something; the next one shall not suffer from it.
-    for receiver in (queue.receiver, queue.dead):
-        while receiver.peek_messages():
-            for message in receiver.receive_messages(max_message_count=10, max_wait_time=bus.lock + 1):
-                receiver.complete_message(message)
+    queue.empty()
+
+
+@pytest.fixture
+def brief(bus: Bus) -> Iterator[Queue]:
+    """Return the queue whose locks are the shortest that can be had."""
+    queue = Queue(bus, BRIEF)
+    yield queue
+    queue.empty()
 
 
 def one(receiver: ServiceBusReceiver, wait: float = 5) -> ServiceBusReceivedMessage:
@@ -375,35 +392,35 @@ def test_a_deferred_message_can_be_dead_lettered(queue: Queue) -> None:
     assert (dead.dead_letter_reason, dead.dead_letter_error_description) == ("Why", "not")
 
 
-def test_a_lock_that_runs_out_is_lost(bus: Bus, queue: Queue) -> None:
-    queue.send("slow")
-    first = queue.receive()
-    second = one(queue.receiver, wait=bus.lock + 3)
-    queue.receiver.complete_message(second)
+def test_a_lock_that_runs_out_is_lost(bus: Bus, brief: Queue) -> None:
+    brief.send("slow")
+    first = brief.receive()
+    second = one(brief.receiver, wait=bus.lock + 3)
+    brief.receiver.complete_message(second)
 
     assert second.delivery_count == 1
     assert second.lock_token != first.lock_token
     with pytest.raises(MessageLockLostError):
-        queue.receiver.complete_message(first)
+        brief.receiver.complete_message(first)
 
 
-def test_locks_can_be_renewed_by_hand_and_in_the_background(bus: Bus, queue: Queue) -> None:
-    queue.send("by hand", "in the background")
-    by_hand, in_background = queue.receive(), queue.receive()
+def test_locks_can_be_renewed_by_hand_and_in_the_background(bus: Bus, brief: Queue) -> None:
+    brief.send("by hand", "in the background")
+    by_hand, in_background = brief.receive(), brief.receive()
     before = by_hand.locked_until_utc
     with AutoLockRenewer() as renewer:
-        renewer.register(queue.receiver, in_background, max_lock_renewal_duration=60)
+        renewer.register(brief.receiver, in_background, max_lock_renewal_duration=60)
         for _ in range(2):
             time.sleep(bus.lock * 0.6)
-            queue.receiver.renew_message_lock(by_hand)
+            brief.receiver.renew_message_lock(by_hand)
         after = by_hand.locked_until_utc
-        queue.receiver.complete_message(by_hand)
-        queue.receiver.complete_message(in_background)
+        brief.receiver.complete_message(by_hand)
+        brief.receiver.complete_message(in_background)
 
     assert before is not None
     assert after is not None
     assert after - before >= timedelta(seconds=bus.lock)
-    assert queue.receiver.peek_messages() == []
+    assert brief.receiver.peek_messages() == []
 
 
 def test_a_lock_that_is_lost_cannot_be_renewed(bus: Bus, queue: Queue) -> None:
@@ -423,7 +440,7 @@ def test_a_lock_that_is_lost_cannot_be_renewed(bus: Bus, queue: Queue) -> None:
 
 
 def test_a_scheduled_message_comes_at_its_time(queue: Queue) -> None:
-    at = datetime.now(UTC) + timedelta(seconds=0.6)
+    at = datetime.now(UTC) + SOON
     (number,) = queue.sender.schedule_messages(ServiceBusMessage("later"), at)
     (seen,) = queue.receiver.peek_messages()
     assert seen.sequence_number == number
@@ -438,7 +455,7 @@ def test_a_scheduled_message_comes_at_its_time(queue: Queue) -> None:
 
 
 def test_a_message_can_be_sent_with_its_time(queue: Queue) -> None:
-    at = datetime.now(UTC) + timedelta(seconds=0.5)
+    at = datetime.now(UTC) + SOON
     queue.sender.send_messages(ServiceBusMessage("second", scheduled_enqueue_time_utc=at))
     queue.send("first")
 
@@ -634,7 +651,7 @@ def test_a_subscription_has_a_dead_letter_queue_of_its_own(bus: Bus) -> None:
 
 def test_a_topic_can_schedule(bus: Bus) -> None:
     sender, receiver = bus.senders[TOPIC], bus.receivers[f"{TOPIC}/all"]
-    soon = datetime.now(UTC) + timedelta(seconds=0.5)
+    soon = datetime.now(UTC) + SOON
     cancelled = sender.schedule_messages(ServiceBusMessage("never"), soon)
     sender.schedule_messages(ServiceBusMessage("later"), soon)
     sender.cancel_scheduled_messages(cancelled)

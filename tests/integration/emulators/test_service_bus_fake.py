@@ -35,7 +35,7 @@ def fake() -> Iterator[ServiceBusFake]:
     with ServiceBusFake() as fake:
         fake.broker.create_queue(QueueSettings(name="orders", max_delivery_count=2))
         yield fake
-        assert fake.failures == []
+        assert fake.faults == []
 
 
 def text(fake: ServiceBusFake) -> str:
@@ -200,7 +200,7 @@ def test_an_identity_gets_in_where_keys_do_not() -> None:
             pass
 
         assert fake.broker.counts("orders").active == 1
-        assert fake.failures == []
+        assert fake.faults == []
 
 
 def test_a_key_is_good_for_its_rights_only(fake: ServiceBusFake) -> None:

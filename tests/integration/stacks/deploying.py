@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import pytest
-
 from ringfence.emulate import Emulation, Target, emulated
-from ringfence.emulators.interface import EmulatorError
+from tests.integration.availability import installing
 from tests.unit.stacks.loading import STACKS
-
-BACK_ENDS = "emulators"
-"""The property of a test that says what ran."""
 
 
 @contextmanager
@@ -25,14 +19,7 @@ def deployed(
 
     Where an emulator cannot be installed, as without a network, the test is skipped; in CI it fails.
     """
-    running = emulated(Target(STACKS / stack, environment), services, keys=keys)
-    try:
-        emulation = running.__enter__()
-    except EmulatorError as error:
-        if "cannot be installed" in str(error) and not os.environ.get("CI"):
-            pytest.skip(str(error))
-        raise
-    try:
+    with ExitStack() as running:
+        with installing():
+            emulation = running.enter_context(emulated(Target(STACKS / stack, environment), services, keys=keys))
         yield emulation
-    finally:
-        running.__exit__(None, None, None)

@@ -17,11 +17,23 @@ from azure.storage.blob import ContainerClient
 from tests.unit.stacks.loading import STACKS
 
 APP = STACKS / "retraining_queue" / "app"
+QUICK: dict[str, Any] = {"socket_timeout": 0.02, "keep_alive": 0}
+"""Options that shorten the half second which the client waits whenever it opens or closes a link; nothing else does."""
+
+
+class QuickClient(ServiceBusClient):
+    """The client with those options. The app itself gives none."""
+
+    def get_queue_sender(self, queue_name: str, **options: Any) -> Any:
+        return super().get_queue_sender(queue_name, **QUICK, **options)
+
+    def get_queue_receiver(self, queue_name: str, **options: Any) -> Any:
+        return super().get_queue_receiver(queue_name, **QUICK, **options)
 
 
 def service_bus() -> Any:
     """Return a client of the namespace."""
-    return ServiceBusClient.from_connection_string(os.environ["RINGFENCE_SERVICE_BUS_CONNECTION_STRING"])
+    return QuickClient.from_connection_string(os.environ["RINGFENCE_SERVICE_BUS_CONNECTION_STRING"])
 
 
 def container(variable: str) -> Any:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
@@ -21,9 +20,13 @@ from botocore.config import Config  # type: ignore[import-untyped,import-not-fou
 
 from ringfence.emulate import Emulation
 from ringfence.emulators.aws import Aws
+from tests.integration.processes import below
 
-HIDDEN_SECONDS = 2
-"""How long the queue hides a message that failed, where a test waits for its next delivery: the stack's is minutes."""
+HIDDEN_SECONDS = 4
+"""How long the queue hides a message that failed, where a test waits for its next delivery: the stack's is minutes.
+
+Far longer than a batch takes on a busy machine: what is still at work when its time is over would be delivered again.
+"""
 
 LEFT = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 
@@ -298,19 +301,6 @@ class ScoringApp:
 def request(request_id: str) -> str:
     """Return a message that asks for a prediction for `x`, which is the request's id."""
     return json.dumps({"request_id": request_id, "features": {"x": request_id}})
-
-
-def below(pid: int) -> list[int]:
-    """Return the processes that a process has started."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            stat = path.read_text(encoding="utf-8")
-        except OSError:  # it has ended since
-            continue
-        if int(stat.rpartition(")")[2].split()[1]) == pid:
-            found.append(int(stat.split()[0]))
-    return found
 
 
 def until(found: Callable[[], Any], seconds: float = 30, state: Callable[[], Any] = lambda: "") -> Any:

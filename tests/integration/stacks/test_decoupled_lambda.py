@@ -23,7 +23,8 @@ from ringfence.emulate import Emulation
 from ringfence.emulators.aws import Aws
 from ringfence.providers.aws import ACCOUNT
 from ringfence.providers.emulated.aws import AwsService
-from tests.integration.stacks.deploying import BACK_ENDS, deployed
+from tests.integration.availability import BACK_ENDS
+from tests.integration.stacks.deploying import deployed
 from tests.integration.stacks.scoring_app import Model, ScoringApp, request, until
 
 DAY = 24 * 60 * 60
@@ -138,7 +139,7 @@ def test_a_model_that_does_not_answer_in_time_is_asked_again(app: ScoringApp) ->
 
     app.model.behave = behave
     app.configure(INFERENCE_TIMEOUT_SECONDS="1")
-    app.hurry(4)
+    app.hurry()
     sent = app.send(*ids)
 
     until(lambda: done(app, 3))
@@ -159,7 +160,7 @@ def test_a_function_that_is_killed_loses_nothing(app: ScoringApp) -> None:
         return 200
 
     app.model.behave = behave
-    app.hurry(4)
+    app.hurry()
     app.send(*ids)
 
     until(lambda: done(app, 3))
@@ -195,13 +196,13 @@ def test_poison_is_set_aside_after_all_its_deliveries_and_all_else_is_done_once(
     flaky = set(good[::4])
     garbage = ["not JSON", '{"request_id": "a b", "features": {"x": 1}}', '{"request_id": "n", "features": {"x": NaN}}']
     app.model.behave = lambda x, call: 503 if x in hopeless or (x in flaky and call == 1) else 200
-    app.hurry()
+    app.hurry(6)  # longer than a second instance of the function takes to start on a busy machine
     sent = app.send(*good, *hopeless, *garbage, *copies)
     poison = sent[22:27]
 
     until(
         lambda: app.number_dead() == 5 and app.left() == 0,
-        60,
+        120,
         lambda: (app.number_dead(), app.left(), {message: len(app.failures(message)) for message in sent}),
     )
 

@@ -26,6 +26,7 @@ from ringfence.deployment import Resource
 from ringfence.emulators.cache import digest, installed, run_installer
 from ringfence.emulators.child import HOST, Child
 from ringfence.emulators.interface import EmulatorError
+from tests.integration.availability import installing
 from tests.unit.stacks.graphs import deployment, of_type, one
 from tests.unit.stacks.loading import STACKS, load
 
@@ -77,12 +78,8 @@ def install() -> Path:
 
 @pytest.fixture(scope="module")
 def environment() -> Path:
-    try:
+    with installing():
         return install()
-    except EmulatorError as error:
-        if os.environ.get("CI"):
-            pytest.fail(str(error), pytrace=False)
-        pytest.skip(str(error))
 
 
 def free_port() -> int:
@@ -267,8 +264,10 @@ def test_sigterm_amid_a_request_lets_it_be_answered(environment: Path) -> None:
     with running(environment, WORKER_COUNT="1") as draining:
         with socket.create_connection((HOST, draining.port), timeout=SECONDS) as connection:
             head = f"POST /score HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(GOOD)}"
-            connection.sendall(f"{head}\r\n\r\n".encode() + GOOD[:20])
-            time.sleep(0.3)  # until the worker has taken it
+            connection.sendall(f"{head}\r\nExpect: 100-continue\r\n\r\n".encode())
+            # The worker has taken it.
+            assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(GOOD[:20])
             os.kill(draining.child.pid, signal.SIGTERM)
             wait_until(lambda: "Handling signal: term" in draining.child.output)
             connection.sendall(GOOD[20:])

@@ -28,8 +28,9 @@ from azure.storage.blob import ContainerClient
 from ringfence.emulate import Emulation
 from ringfence.emulators.service_bus import Broker, MessageCounts, QueueSettings, ServiceBusFake
 from ringfence.providers.emulated.service_bus import ServiceBusService
+from tests.integration.availability import BACK_ENDS
 from tests.integration.stacks import run_app
-from tests.integration.stacks.deploying import BACK_ENDS, deployed
+from tests.integration.stacks.deploying import deployed
 from tests.unit.stacks.loading import load
 
 STACK = "retraining_queue"
@@ -180,7 +181,7 @@ def stack(
         monkeypatch.setattr(clients, "container", run_app.container)
         running.create_containers()
         yield running
-        assert fake.failures == []
+        assert fake.faults == []
 
 
 def asked_for(model: str, dataset: str, **more: Any) -> Any:

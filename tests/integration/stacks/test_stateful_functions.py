@@ -22,7 +22,8 @@ from ringfence.emulators.cosmos import CosmosFake, ServiceError
 from ringfence.emulators.functions import FunctionsHost
 from ringfence.emulators.tokens import EmulatorCredential
 from ringfence.providers.emulated.cosmos import CosmosService
-from tests.integration.stacks.deploying import BACK_ENDS, deployed
+from tests.integration.availability import BACK_ENDS
+from tests.integration.stacks.deploying import deployed
 from tests.unit.stacks.loading import STACKS, load
 
 # The client turns verification off for loopback by itself, and then warns of it at each request.
@@ -106,7 +107,8 @@ def large(limit: int) -> dict[str, str]:
     return {"text": "x" * (limit + 1)}
 
 
-@pytest.fixture(scope="module")
+# Of the session, as a worker may come back to this module, and the library reads an app once in a process.
+@pytest.fixture(scope="session")
 def stack() -> Iterator[Deployed]:
     """Deploy the stack as it is: tokens only, with the roles of its identity and no keys."""
     clock = Clock()
@@ -401,6 +403,7 @@ def test_a_database_that_does_not_answer_is_told_to_the_caller(
     monkeypatch.setattr(clients, "CONNECT_SECONDS", 0.3)
     monkeypatch.setattr(clients, "READ_SECONDS", 0.3)
     monkeypatch.setattr(clients, "RETRIES", 0)
+    monkeypatch.setenv("AZURE_COSMOS_HEALTH_CHECK_MAX_RETRIES", "0")  # else it waits for 5 seconds and again for 5
     monkeypatch.setenv("COSMOS_ENDPOINT", f"https://{silent}/")
     function_app._store.cache_clear()
 
