@@ -15,13 +15,11 @@ import tempfile
 from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from ringfence.emulators.cache import digest, installed, run_installer
 from ringfence.emulators.certificates import write_certificate
 from ringfence.emulators.child import HOST, Child
-from ringfence.emulators.interface import Backend, EmulatorError
+from ringfence.emulators.interface import Backend, EmulatorError, StartedByWith
 
 __all__ = ["DEFAULT_ACCOUNT", "Azurite", "check_account", "storage_environment"]
 
@@ -35,7 +33,7 @@ ACCOUNT_NAME = re.compile(r"[a-z0-9]{3,24}")
 """What the service accepts as the name of a storage account."""
 
 
-class Azurite:
+class Azurite(StartedByWith):
     """Storage on loopback, in memory.
 
     With `tls` it accepts token credentials beside keys (`--oauth basic`: a token's audience, issuer and time count, and
@@ -144,17 +142,6 @@ class Azurite:
         certificates, self._certificates = self._certificates, None
         if certificates is not None:
             shutil.rmtree(certificates)
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def _start(self, ports: tuple[int, int, int]) -> None:
         command: list[str | Path] = [_node(), "--require", NODE_FILES / "end_with_parent.cjs", _install() / SCRIPT]

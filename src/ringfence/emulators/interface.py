@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Literal, Protocol, Self
 
-__all__ = ["Backend", "Emulator", "EmulatorError"]
+__all__ = ["Backend", "Emulator", "EmulatorError", "StartedByWith"]
 
 Backend = Literal["docker", "process"]
 """What an emulator runs in: a container of the official image, or a process of this machine."""
@@ -47,3 +47,26 @@ class Emulator(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+class StartedByWith:
+    """What `with` starts and stops."""
+
+    def start(self) -> None:
+        """Start."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()

@@ -13,12 +13,10 @@ import re
 import socket
 import sys
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from ringfence.emulators.cache import digest, installed, run_installer
 from ringfence.emulators.child import HOST, Child
-from ringfence.emulators.interface import Backend, EmulatorError
+from ringfence.emulators.interface import Backend, EmulatorError, StartedByWith
 
 __all__ = ["DEFAULT_ACCOUNT", "REGION", "Aws", "check_account"]
 
@@ -36,7 +34,7 @@ OWN_ENDPOINTS = ("SAGEMAKER", "SAGEMAKER_RUNTIME", "APPLICATION_AUTO_SCALING", "
 ANSWER_SECONDS = 30
 
 
-class Aws:
+class Aws(StartedByWith):
     """AWS on loopback, in memory. Every account exists: its root access key is the account's number."""
 
     service = "aws"
@@ -165,17 +163,6 @@ class Aws:
         child, self._child = self._child, None
         if child is not None:
             child.stop()
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def _answers(self) -> bool:
         try:

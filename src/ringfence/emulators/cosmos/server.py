@@ -9,8 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ringfence.emulators.cosmos.auth import TOKEN_LIFETIME, Authorizer, make_key, make_token
@@ -20,7 +19,7 @@ from ringfence.emulators.cosmos.routes import Gateway, InjectedFault
 from ringfence.emulators.cosmos.settings import AccountSettings
 from ringfence.emulators.cosmos.store import Account
 from ringfence.emulators.cosmos.tls import Certificate, make_certificate
-from ringfence.emulators.interface import Backend, EmulatorError
+from ringfence.emulators.interface import Backend, EmulatorError, StartedByWith
 
 __all__ = ["CosmosFake"]
 
@@ -33,7 +32,7 @@ PATIENCE = 10.0
 """Seconds to wait for threads to end: that takes milliseconds, unless the machine is in trouble."""
 
 
-class CosmosFake:
+class CosmosFake(StartedByWith):
     """Cosmos DB for NoSQL on loopback, for tests.
 
     Databases and containers are made on `account`, before or after the start, or by clients.
@@ -162,17 +161,6 @@ class CosmosFake:
         thread.join(PATIENCE)
         self._certificate = None
         self.reset()
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
 
 class _Server(ThreadingHTTPServer):

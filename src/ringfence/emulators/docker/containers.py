@@ -9,13 +9,12 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from ringfence.emulators.child import HOST, LINES_SHOWN
 from ringfence.emulators.docker.daemon import PROBE_SECONDS
 from ringfence.emulators.docker.images import VARIABLES, Images
-from ringfence.emulators.interface import Backend, EmulatorError
+from ringfence.emulators.interface import Backend, EmulatorError, StartedByWith
 
 if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer  # type: ignore[import-not-found,unused-ignore]
@@ -33,7 +32,7 @@ Part = tuple["DockerContainer", Ready]
 """A container, and what says whether it is ready."""
 
 
-class DockerEmulator:
+class DockerEmulator(StartedByWith):
     """Containers that are started together. What is public is bound to loopback, at ports chosen before."""
 
     service: str
@@ -98,17 +97,6 @@ class DockerEmulator:
             if self._folder is not None:
                 shutil.rmtree(self._folder, ignore_errors=True)
                 self._folder = None
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def _containers(self) -> list[Part]:
         """Return the containers in the order in which they are started."""

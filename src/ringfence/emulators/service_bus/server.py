@@ -10,10 +10,8 @@ import ssl
 import threading
 from collections import deque
 from concurrent.futures import Future
-from types import TracebackType
-from typing import Self
 
-from ringfence.emulators.interface import Backend, EmulatorError
+from ringfence.emulators.interface import Backend, EmulatorError, StartedByWith
 from ringfence.emulators.service_bus import errors
 from ringfence.emulators.service_bus.broker import Broker
 from ringfence.emulators.service_bus.connection import Connection
@@ -150,7 +148,7 @@ def _check(queue: Queue, link: OutgoingLink) -> None:
             link.detach(errors.lock_lost(in_session=True))
 
 
-class ServiceBusFake:
+class ServiceBusFake(StartedByWith):
     """Service Bus on loopback, for tests: queues, topics and all that clients do with messages over AMQP.
 
     Its entities are made on `broker`, before or after the start.
@@ -253,17 +251,6 @@ class ServiceBusFake:
     def faults(self) -> list[BaseException]:
         """What has gone wrong in the fake itself since it was made: a bug of ours, never the client's fault."""
         return list(self._server.faults)
-
-    def __enter__(self) -> Self:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def _run(self, listener: socket.socket, ready: Future[None]) -> None:
         asyncio.run(self._main(listener, ready))

@@ -1,8 +1,8 @@
 "use strict";
 // Loaded into the program's process before the SDK's runner. It loads what every program needs; then it waits at standard
-// input for the runner's arguments, so that ringfence gets ready meanwhile. What ends the program it writes to a file, as
-// data: the SDK's own text for it has colours, no line for some errors, and is cut where an error is large.
+// input for the runner's arguments, so that ringfence gets ready meanwhile. What ends the program it writes to a file.
 const fs = require("fs");
+const keepErrors = require("./keep_errors.js");
 
 const sdk = process.env.RINGFENCE_SDK;
 delete process.env.RINGFENCE_SDK;
@@ -60,31 +60,9 @@ function everythingFrom(descriptor) {
 function run({ arguments: words, environment, record, isModule }) {
     process.argv.push(...words);
     Object.assign(process.env, environment);
-    // The monitor event does not count as handling the exception.
-    const keepIt = (error) => keep(error, record);
-    process.on("uncaughtExceptionMonitor", keepIt);
-    process.on("unhandledRejection", keepIt);
+    keepErrors(record);
     if (isModule) {
         findFramesInModules();
-    }
-}
-
-function keep(error, record) {
-    let entry;
-    try {
-        entry = {
-            name: String((error && error.name) || ""),
-            message: String(error && error.message !== undefined ? error.message : error),
-            stack: String((error && error.stack) || ""),
-            plain: Boolean(error && error.__pulumiRunError),
-        };
-    } catch {
-        entry = { name: "", message: "an error that cannot be shown", stack: "", plain: false };
-    }
-    try {
-        fs.appendFileSync(record, JSON.stringify(entry) + "\n");
-    } catch {
-        // The error is in the log, too.
     }
 }
 

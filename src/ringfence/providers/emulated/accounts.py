@@ -3,13 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from ringfence.deployment import reveal
+from ringfence.emulators.interface import Backend
 from ringfence.providers.azure import short_token
 from ringfence.providers.interface import Created, Registration
 
-__all__ = ["is_azure", "name_of", "named", "owners", "suffixed", "token_of"]
+__all__ = ["OnEmulators", "is_azure", "name_of", "named", "owners", "suffixed", "token_of"]
+
+
+class Watched(Protocol):
+    """What is asked of an emulator that runs."""
+
+    backend: Backend
+
+    def check(self) -> None:
+        """Raise `EmulatorError` unless it runs."""
+
+    def stop(self) -> None:
+        """Stop. Stopping twice is fine."""
+
+
+E = TypeVar("E", bound=Watched)
+
+
+class OnEmulators(Generic[E]):
+    """What a service has in common whose accounts or namespaces are on emulators. One may have several of them."""
+
+    def __init__(self) -> None:
+        self._emulators: dict[str, E] = {}
+
+    def backends(self) -> set[Backend]:
+        """Return what the emulators run in."""
+        return {emulator.backend for emulator in self._emulators.values()}
+
+    def check(self) -> None:
+        """Raise `EmulatorError` if an emulator has ended."""
+        for emulator in self._emulators.values():
+            emulator.check()
+
+    def stop(self) -> None:
+        """Stop all emulators."""
+        emulators, self._emulators = list(self._emulators.values()), {}
+        for emulator in emulators:
+            emulator.stop()
 
 
 def is_azure(token: str) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.emulated.accounts import name_of, named, owners, suffixed, token_of
+from ringfence.providers.emulated.accounts import OnEmulators, name_of, named, owners, suffixed, token_of
 from ringfence.providers.emulated.cosmos import ACCOUNT, DEFAULT_ACCOUNT, OWNERS, TYPES, id_of, keys_of
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.interface import Created, Registration
@@ -55,16 +55,16 @@ class CosmosEmulator(Protocol):
         """Stop."""
 
 
-class OfficialCosmosService:
+class OfficialCosmosService(OnEmulators[CosmosEmulator]):
     """All accounts of a program, one emulator each. `make` gives an emulator, not started."""
 
     name = "cosmos"
     title = "the Cosmos DB emulator"
 
     def __init__(self, make: Callable[[], CosmosEmulator]) -> None:
+        super().__init__()
         self._make = make
         self._wanted: list[str] = []
-        self._emulators: dict[str, CosmosEmulator] = {}
 
     def serves(self, token: str) -> bool:
         """Whether resources of this type are made on the emulator."""
@@ -138,21 +138,6 @@ class OfficialCosmosService:
         """Return the endpoint and the key of the first account, and of each where there are more."""
         found = {name: emulator.environment() for name, emulator in self._emulators.items()}
         return suffixed(found, "RINGFENCE_COSMOS_")
-
-    def backends(self) -> set[Backend]:
-        """Return what the emulators run in."""
-        return {emulator.backend for emulator in self._emulators.values()}
-
-    def check(self) -> None:
-        """Raise `EmulatorError` if an emulator has ended."""
-        for emulator in self._emulators.values():
-            emulator.check()
-
-    def stop(self) -> None:
-        """Stop."""
-        emulators, self._emulators = list(self._emulators.values()), {}
-        for emulator in emulators:
-            emulator.stop()
 
     def _account(self, name: str) -> dict[str, str]:
         """Return how to reach an account, on an emulator that is started if none has it."""

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.emulated.accounts import name_of, named, owners, suffixed, token_of
+from ringfence.providers.emulated.accounts import OnEmulators, name_of, named, owners, suffixed, token_of
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.emulated.service_bus import (
     DEFAULT_NAMESPACE,
@@ -95,7 +95,7 @@ Known = list[tuple[Registration, Mapping[str, Any]]]
 """Resources with their outputs, as a program will make them."""
 
 
-class OfficialServiceBusService:
+class OfficialServiceBusService(OnEmulators[ServiceBusEmulator]):
     """All namespaces of a program, one emulator each.
 
     `make` gives an emulator, not started, with entities as its configuration file has them: `Queues` and `Topics`.
@@ -105,9 +105,9 @@ class OfficialServiceBusService:
     title = "the Service Bus emulator"
 
     def __init__(self, make: Callable[[Mapping[str, Any]], ServiceBusEmulator]) -> None:
+        super().__init__()
         self._make = make
         self._wanted: dict[str, dict[str, Any]] = {}
-        self._emulators: dict[str, ServiceBusEmulator] = {}
 
     def serves(self, token: str) -> bool:
         """Whether resources of this type are made on the emulator."""
@@ -173,21 +173,6 @@ class OfficialServiceBusService:
         """Return the connection string of the first namespace, and of each where there are more."""
         found = {name: emulator.environment() for name, emulator in self._emulators.items()}
         return suffixed(found, "RINGFENCE_SERVICE_BUS_")
-
-    def backends(self) -> set[Backend]:
-        """Return what the emulators run in."""
-        return {emulator.backend for emulator in self._emulators.values()}
-
-    def check(self) -> None:
-        """Raise `EmulatorError` if an emulator has ended."""
-        for emulator in self._emulators.values():
-            emulator.check()
-
-    def stop(self) -> None:
-        """Stop."""
-        emulators, self._emulators = list(self._emulators.values()), {}
-        for emulator in emulators:
-            emulator.stop()
 
     def _namespace(self, name: str) -> dict[str, str]:
         """Return how to reach a namespace, on an emulator that is started if none has it."""

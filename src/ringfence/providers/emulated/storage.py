@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ringfence.deployment import Asset, reveal
 from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.emulated.accounts import name_of, named, owners, suffixed, token_of
+from ringfence.providers.emulated.accounts import OnEmulators, name_of, named, owners, suffixed, token_of
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.interface import Created, Registration
 
@@ -54,16 +54,16 @@ class StorageEmulator(Protocol):
         """Stop."""
 
 
-class StorageService:
+class StorageService(OnEmulators[StorageEmulator]):
     """All storage accounts of a program. `make` gives an emulator, not started, for accounts of these names."""
 
     name = "storage"
     title = "Azurite"
 
     def __init__(self, make: Callable[[Sequence[str]], StorageEmulator]) -> None:
+        super().__init__()
         self._make = make
         self._wanted: list[str] = []
-        self._emulators: dict[str, StorageEmulator] = {}
 
     def serves(self, token: str) -> bool:
         """Whether resources of this type are made on Azurite."""
@@ -122,21 +122,6 @@ class StorageService:
         """Return the connection string and the endpoints of the first account, and of each where there are more."""
         found = {account: self._account(account) for account in self._emulators}
         return suffixed(found, "RINGFENCE_STORAGE_")
-
-    def backends(self) -> set[Backend]:
-        """Return what Azurite runs in."""
-        return {emulator.backend for emulator in self._emulators.values()}
-
-    def check(self) -> None:
-        """Raise `EmulatorError` if an Azurite has ended."""
-        for emulator in self._emulators.values():
-            emulator.check()
-
-    def stop(self) -> None:
-        """Stop."""
-        emulators, self._emulators = list(self._emulators.values()), {}
-        for emulator in emulators:
-            emulator.stop()
 
     # --- accounts ------------------------------------------------------------------------------------------------
 
