@@ -1,21 +1,11 @@
-"""The order of the tests, and which back ends they ran on."""
+"""Which back ends the tests ran on."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Any
 
-import pytest
-
 from tests.integration.availability import BACK_ENDS
-
-FIRST = "test_readme.py"
-"""Its longest test takes a minute: begun last, it would keep one worker busy while the others have nothing to do."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest test first."""
-    items.sort(key=lambda item: item.path.name != FIRST)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

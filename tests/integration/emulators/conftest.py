@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from azure.core.pipeline.transport import RequestsTransport
 
 from ringfence.emulators.choose import Choice, choose
 from ringfence.emulators.interface import EmulatorError
@@ -69,19 +68,3 @@ _numbers = itertools.count(1)
 def account() -> str:
     """Return an AWS account that no other test has."""
     return f"{next(_numbers):012d}"
-
-
-@pytest.fixture
-def clients_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Close the clients that a test makes, also those whose constructor is refused: nobody else can reach these."""
-    opened = []
-    open_transport = RequestsTransport.open
-
-    def noted(transport: RequestsTransport) -> None:
-        opened.append(transport)
-        open_transport(transport)
-
-    monkeypatch.setattr(RequestsTransport, "open", noted)
-    yield
-    for transport in opened:
-        transport.close()

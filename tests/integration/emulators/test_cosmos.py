@@ -721,7 +721,6 @@ def test_the_change_feed_in_pages(container: ContainerProxy) -> None:
 # Access
 
 
-@pytest.mark.usefixtures("clients_end")
 def test_a_wrong_key_is_401(server: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AZURE_COSMOS_HEALTH_CHECK_MAX_RETRIES", "0")  # or the SDK asks again for a second and a half
     wrong = base64.b64encode(b"another key").decode()

@@ -39,10 +39,7 @@ from ringfence.emulators.interface import Emulator, EmulatorError
 from tests.unit.emulators.cosmos.helpers import ManualClock
 from tests.unit.stacks.loading import load
 
-pytestmark = [
-    pytest.mark.usefixtures("clients_end"),
-    pytest.mark.filterwarnings("ignore:Unverified HTTPS request"),  # the SDK checks no certificate on loopback
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")  # the SDK checks no certificate on loopback
 
 PRINCIPAL = "11111111-1111-1111-1111-111111111111"
 READER, CONTRIBUTOR = (f"00000000-0000-0000-0000-00000000000{number}" for number in (1, 2))

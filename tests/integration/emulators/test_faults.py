@@ -50,10 +50,7 @@ STORAGE = "RINGFENCE_STORAGE_CONNECTION_STRING"
 BUS = "RINGFENCE_SERVICE_BUS_CONNECTION_STRING"
 KIBIBYTE = 1024
 
-pytestmark = [
-    pytest.mark.usefixtures("clients_end"),
-    pytest.mark.filterwarnings("ignore:Unverified HTTPS request"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
 
 
 @pytest.fixture
