@@ -201,8 +201,8 @@ def test_the_stacks_health_routes_are_answered(server: Server) -> None:
 
 def test_requests_at_a_time_each_get_their_own_answer_and_are_scored_once(server: Server) -> None:
     at_once = deployed().inputs["properties"]["requestSettings"]["maxConcurrentRequestsPerInstance"]
-    # One worker for each of them.
-    wait_until(lambda: len(server.workers) == at_once)
+    # One worker for each of them; another test may have killed one, whose successor counts, too.
+    wait_until(lambda: len(server.workers) >= at_once)
     rows = [{**ROW, "monthly_charge": number} for number in range(200)]
     with ThreadPoolExecutor(at_once) as pool:
         numbers = range(len(rows))
