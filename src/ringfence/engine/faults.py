@@ -10,7 +10,7 @@ from ringfence.deployment import ProgramError, SourceLine
 from ringfence.engine._pulumi_sdk import Hooks
 from ringfence.engine.frames import is_user_file, source_of_exception
 from ringfence.engine.monitor import EngineRefusalError
-from ringfence.engine.sandbox import TimeLimitExceeded
+from ringfence.engine.time_limit import TimeLimitExceeded
 
 __all__ = ["explain", "unwrap"]
 

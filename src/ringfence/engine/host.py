@@ -27,14 +27,13 @@ from ringfence.engine.frames import is_user_file, line_of_waiting
 from ringfence.engine.monitor import FEATURES, Monitor
 from ringfence.engine.sandbox import (
     Printed,
-    TimeLimitExceeded,
     guarded_modules,
     line_of_threads,
     started_threads,
     surroundings,
-    time_limit,
     wait_for_threads,
 )
+from ringfence.engine.time_limit import TimeLimitExceeded, time_limit
 from ringfence.providers.interface import Provider
 
 if TYPE_CHECKING:

@@ -10,13 +10,26 @@ from ringfence.emulators.interface import Backend
 from ringfence.providers.azure import short_token
 from ringfence.providers.interface import Created, Registration
 
-__all__ = ["OnEmulators", "is_azure", "name_of", "named", "owners", "suffixed", "token_of"]
+__all__ = [
+    "AccountEmulator",
+    "OnEmulators",
+    "Running",
+    "is_azure",
+    "name_of",
+    "named",
+    "owners",
+    "suffixed",
+    "token_of",
+]
 
 
-class Watched(Protocol):
-    """What is asked of an emulator that runs."""
+class Running(Protocol):
+    """What is asked of an emulator by the service that started it."""
 
     backend: Backend
+
+    def start(self) -> None:
+        """Start."""
 
     def check(self) -> None:
         """Raise `EmulatorError` unless it runs."""
@@ -25,7 +38,14 @@ class Watched(Protocol):
         """Stop. Stopping twice is fine."""
 
 
-E = TypeVar("E", bound=Watched)
+class AccountEmulator(Running, Protocol):
+    """What runs one account or namespace alone."""
+
+    def environment(self) -> dict[str, str]:
+        """Return what a program needs to reach it."""
+
+
+E = TypeVar("E", bound=Running)
 
 
 class OnEmulators(Generic[E]):

@@ -7,10 +7,18 @@ rest is a gap. Source: Microsoft Learn, "Linux-based emulator - vNext (preview)"
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.emulated.accounts import OnEmulators, name_of, named, owners, suffixed, token_of
+from ringfence.emulators.interface import EmulatorError
+from ringfence.providers.emulated.accounts import (
+    AccountEmulator,
+    OnEmulators,
+    name_of,
+    named,
+    owners,
+    suffixed,
+    token_of,
+)
 from ringfence.providers.emulated.cosmos import ACCOUNT, DEFAULT_ACCOUNT, OWNERS, TYPES, id_of, keys_of
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.interface import Created, Registration
@@ -37,31 +45,13 @@ ADDED_EXCLUSION = {"path": '/"_etag"/?'}
 """What the service adds to every indexing policy."""
 
 
-class CosmosEmulator(Protocol):
-    """What runs one account: an `Emulator` that says where it is and by which key."""
-
-    backend: Backend
-
-    def start(self) -> None:
-        """Start."""
-
-    def environment(self) -> dict[str, str]:
-        """Return the endpoint and the key."""
-
-    def check(self) -> None:
-        """Raise `EmulatorError` unless it runs."""
-
-    def stop(self) -> None:
-        """Stop."""
-
-
-class OfficialCosmosService(OnEmulators[CosmosEmulator]):
+class OfficialCosmosService(OnEmulators[AccountEmulator]):
     """All accounts of a program, one emulator each. `make` gives an emulator, not started."""
 
     name = "cosmos"
     title = "the Cosmos DB emulator"
 
-    def __init__(self, make: Callable[[], CosmosEmulator]) -> None:
+    def __init__(self, make: Callable[[], AccountEmulator]) -> None:
         super().__init__()
         self._make = make
         self._wanted: list[str] = []

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any
 
-from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.emulated.accounts import OnEmulators, name_of, named, owners, suffixed, token_of
+from ringfence.emulators.interface import EmulatorError
+from ringfence.providers.emulated.accounts import (
+    AccountEmulator,
+    OnEmulators,
+    name_of,
+    named,
+    owners,
+    suffixed,
+    token_of,
+)
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.emulated.service_bus import (
     DEFAULT_NAMESPACE,
@@ -73,29 +81,11 @@ TOO_LATE = "it is not as the emulator read it when it started"
 NO_SUBSCRIPTION = "the official emulator takes no topic without a subscription"
 
 
-class ServiceBusEmulator(Protocol):
-    """What runs one namespace: an `Emulator`, with the entities that it was made with."""
-
-    backend: Backend
-
-    def start(self) -> None:
-        """Start."""
-
-    def environment(self) -> dict[str, str]:
-        """Return what a program needs to reach it."""
-
-    def check(self) -> None:
-        """Raise `EmulatorError` unless it runs."""
-
-    def stop(self) -> None:
-        """Stop."""
-
-
 Known = list[tuple[Registration, Mapping[str, Any]]]
 """Resources with their outputs, as a program will make them."""
 
 
-class OfficialServiceBusService(OnEmulators[ServiceBusEmulator]):
+class OfficialServiceBusService(OnEmulators[AccountEmulator]):
     """All namespaces of a program, one emulator each.
 
     `make` gives an emulator, not started, with entities as its configuration file has them: `Queues` and `Topics`.
@@ -104,7 +94,7 @@ class OfficialServiceBusService(OnEmulators[ServiceBusEmulator]):
     name = "service-bus"
     title = "the Service Bus emulator"
 
-    def __init__(self, make: Callable[[Mapping[str, Any]], ServiceBusEmulator]) -> None:
+    def __init__(self, make: Callable[[Mapping[str, Any]], AccountEmulator]) -> None:
         super().__init__()
         self._make = make
         self._wanted: dict[str, dict[str, Any]] = {}

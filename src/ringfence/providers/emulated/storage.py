@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ringfence.deployment import Asset, reveal
-from ringfence.emulators.interface import Backend, EmulatorError
-from ringfence.providers.emulated.accounts import OnEmulators, name_of, named, owners, suffixed, token_of
+from ringfence.emulators.interface import EmulatorError
+from ringfence.providers.emulated.accounts import OnEmulators, Running, name_of, named, owners, suffixed, token_of
 from ringfence.providers.emulated.interface import Gap, Made, gaps, plain
 from ringfence.providers.interface import Created, Registration
 
@@ -36,22 +36,11 @@ KEY_TAKEN = "Azurite takes the key, which the connection string in the environme
 NO_ACCOUNT_SETTINGS = "an account of Azurite has no settings"
 
 
-class StorageEmulator(Protocol):
-    """What runs storage accounts: an `Emulator` that knows several."""
-
-    backend: Backend
-
-    def start(self) -> None:
-        """Start."""
+class StorageEmulator(Running, Protocol):
+    """What runs several storage accounts."""
 
     def environment(self, account: str | None = None) -> dict[str, str]:
         """Return what a program needs to reach an account."""
-
-    def check(self) -> None:
-        """Raise `EmulatorError` unless it runs."""
-
-    def stop(self) -> None:
-        """Stop."""
 
 
 class StorageService(OnEmulators[StorageEmulator]):
