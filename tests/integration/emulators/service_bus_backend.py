@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
+from azure.core.pipeline.transport import RequestsTransport
 from azure.servicebus.management import (
     CorrelationRuleFilter,
     ServiceBusAdministrationClient,
@@ -87,11 +88,20 @@ class OfficialBackend:
         self.administration.create_rule(topic, name, "wanted", filter=rule)
 
 
+class PlainHttp(RequestsTransport):
+    """Asks without TLS: the official emulator's administration has none, and the SDK's client knows nothing else."""
+
+    def send(self, request: Any, **options: Any) -> Any:
+        request.url = request.url.replace("https://", "http://", 1)
+        return super().send(request, **options)
+
+
 @contextmanager
 def backend() -> Iterator[Backend]:
     """Give the backend that the environment asks for; the fake unless it names another."""
     if official := os.environ.get(OFFICIAL):
-        with ServiceBusAdministrationClient.from_connection_string(os.environ[OFFICIAL_ADMINISTRATION]) as client:
+        administration = os.environ[OFFICIAL_ADMINISTRATION]
+        with ServiceBusAdministrationClient.from_connection_string(administration, transport=PlainHttp()) as client:
             yield OfficialBackend(official, client)
         return
     with ServiceBusFake(accept_short_durations=True) as fake:
