@@ -6,10 +6,10 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 
-import azure.functions as func  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import azure.functions as func
 from autoscaler.ngroup import NGroup, manager
 from autoscaler.scaler import rules_from, run
-from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.identity import DefaultAzureCredential
 
 app = func.FunctionApp()
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
 
-import boto3  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from botocore.config import Config  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from botocore.exceptions import ClientError  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from scoring import process
 
 __all__ = ["Endpoint", "Table", "handle"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import linear_model
 import scoring_request
-from azureml_inference_server_http.api.aml_response import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azureml_inference_server_http.api.aml_response import (
     AMLResponse,
 )
 from structured_log import configure, log

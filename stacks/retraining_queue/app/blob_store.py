@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from azure.core.exceptions import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.core.exceptions import (
     ResourceExistsError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import ContentSettings  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.storage.blob import ContentSettings
 from errors import DatasetNotFoundError, UnusableDatasetError
 
 __all__ = ["BlobDatasets", "BlobLedger", "BlobModels"]

@@ -6,9 +6,9 @@ import os
 from functools import cache
 from typing import Any
 
-from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.servicebus import ServiceBusClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.storage.blob import ContainerClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.identity import DefaultAzureCredential
+from azure.servicebus import ServiceBusClient
+from azure.storage.blob import ContainerClient
 
 __all__ = ["container", "service_bus"]
 

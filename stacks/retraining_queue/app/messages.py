@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from azure.servicebus import ServiceBusMessage  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.servicebus import ServiceBusMessage
 from errors import InvalidRequestError
 from request import RetrainingRequest
 

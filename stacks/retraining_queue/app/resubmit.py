@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import clients
-from azure.servicebus import ServiceBusSubQueue  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.servicebus.exceptions import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.servicebus import ServiceBusSubQueue
+from azure.servicebus.exceptions import (
     MessageLockLostError,
 )
 from errors import InvalidRequestError

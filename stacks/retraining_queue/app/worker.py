@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import clients
-from azure.servicebus import AutoLockRenewer  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.servicebus.exceptions import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.servicebus import AutoLockRenewer
+from azure.servicebus.exceptions import (
     MessageAlreadySettled,
     MessageLockLostError,
 )

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from azure.core.exceptions import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.core.exceptions import (
     AzureError,
     ResourceNotFoundError,
 )
-from azure.storage.blob import ContentSettings  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.storage.blob import ContentSettings
 from structured_log import log
 
 __all__ = ["ArtefactBlobs"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from azure.cosmos import CosmosClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.storage.blob import ContainerClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.cosmos import CosmosClient
+from azure.identity import DefaultAzureCredential
+from azure.storage.blob import ContainerClient
 
 __all__ = ["artefacts", "sessions"]
 

@@ -17,8 +17,8 @@ from hashlib import sha256
 from typing import Any
 
 from artefact_blobs import ArtefactBlobs
-from azure.core import MatchConditions  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.cosmos import exceptions  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.core import MatchConditions
+from azure.cosmos import exceptions
 from state import Conflict, State, Summary
 
 __all__ = ["CosmosStore", "DamagedStateError"]

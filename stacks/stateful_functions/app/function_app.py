@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from functools import cache
 
-import azure.functions as func  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import azure.functions as func
 import clients
 from artefact_blobs import ArtefactBlobs
-from azure.core.exceptions import AzureError  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.core.exceptions import AzureError
 from cosmos_store import CosmosStore
 from state import Answer, Limits, are_identifiers, page, read, remove, write
 from structured_log import log

@@ -17,7 +17,7 @@ from ringfence.emulators.docker.images import VARIABLES, Images
 from ringfence.emulators.interface import Backend, EmulatorError, StartedByWith
 
 if TYPE_CHECKING:
-    from testcontainers.core.container import DockerContainer  # type: ignore[import-not-found,unused-ignore]
+    from testcontainers.core.container import DockerContainer
 
 __all__ = ["DockerEmulator", "Part", "answers", "bind", "container_of", "has_logged"]
 
@@ -103,7 +103,7 @@ class DockerEmulator(StartedByWith):
         raise NotImplementedError
 
     def _start(self) -> None:
-        from docker.errors import DockerException  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        from docker.errors import DockerException
 
         try:
             for container, ready in self._containers():
@@ -123,7 +123,7 @@ class DockerEmulator(StartedByWith):
             raise
 
     def _remove(self) -> None:
-        from docker.errors import DockerException  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        from docker.errors import DockerException
 
         running, self._running = self._running, []
         network, self._network = self._network, None
@@ -161,7 +161,7 @@ class DockerEmulator(StartedByWith):
 
 def container_of(image: str, *ports: int) -> DockerContainer:
     """Return a container whose ports are the same inside, and on loopback outside."""
-    from testcontainers.core.container import DockerContainer  # type: ignore[import-not-found,unused-ignore]
+    from testcontainers.core.container import DockerContainer
 
     container = DockerContainer(image, docker_client_kw={"timeout": REQUEST_SECONDS})
     for port in ports:
@@ -214,7 +214,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _state(container: DockerContainer) -> str:
-    from docker.errors import DockerException  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from docker.errors import DockerException
 
     wrapped = container.get_wrapped_container()
     try:
@@ -225,8 +225,8 @@ def _state(container: DockerContainer) -> str:
 
 
 def _last_lines(container: DockerContainer) -> str:
-    from docker.errors import DockerException  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    from testcontainers.core.exceptions import (  # type: ignore[import-not-found,unused-ignore]
+    from docker.errors import DockerException
+    from testcontainers.core.exceptions import (
         ContainerStartException,
     )
 

@@ -25,8 +25,8 @@ def daemon_socket() -> str:
 def docker_available() -> bool:
     """Return whether a Docker daemon answers, at DOCKER_HOST or where it is by default."""
     try:
-        import docker  # type: ignore[import-not-found,import-untyped,unused-ignore]
-        from docker.errors import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        import docker
+        from docker.errors import (
             APIError,
             DockerException,
         )

@@ -73,7 +73,7 @@ class DockerServiceBus(DockerEmulator):
         return {"UserConfig": {"Namespaces": [namespace], "Logging": {"Type": "Console"}}}
 
     def _containers(self) -> list[Part]:
-        from testcontainers.core.network import Network  # type: ignore[import-not-found,unused-ignore]
+        from testcontainers.core.network import Network
 
         if os.environ.get("ACCEPT_EULA") != "Y":
             message = "the Service Bus emulator and SQL Server have licences: set ACCEPT_EULA=Y if you accept them"

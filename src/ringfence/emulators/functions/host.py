@@ -20,8 +20,8 @@ from types import SimpleNamespace, TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from azure import functions  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.functions import meta  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure import functions
+from azure.functions import meta
 
 from ringfence.emulators.functions.outputs import Output, write
 from ringfence.emulators.functions.routes import match

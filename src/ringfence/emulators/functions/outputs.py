@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from azure.functions import Out  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.functions import Out
 
 if TYPE_CHECKING:
     from ringfence.emulators.functions.host import FunctionsHost
@@ -45,7 +45,7 @@ def write(host: FunctionsHost, binding: Any, value: Any, names: Mapping[str, str
         for item in value if isinstance(value, list) else [value]:
             client.send_message(_data(item))
     elif binding.type == "blob":
-        from azure.storage.blob import BlobServiceClient  # type: ignore[import-not-found,unused-ignore]
+        from azure.storage.blob import BlobServiceClient
 
         container, _, name = fill(host, binding.path, names).partition("/")
         service = BlobServiceClient.from_connection_string(host.connection(binding.connection))
@@ -60,8 +60,8 @@ def queue_client(host: FunctionsHost, connection: str, name: str) -> Any:
 
     Messages are Base64, as the host has it unless host.json's `queues.messageEncoding` is `none`.
     """
-    from azure.core.exceptions import ResourceExistsError  # type: ignore[import-not-found,unused-ignore]
-    from azure.storage.queue import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from azure.core.exceptions import ResourceExistsError
+    from azure.storage.queue import (
         BinaryBase64DecodePolicy,
         BinaryBase64EncodePolicy,
         QueueClient,

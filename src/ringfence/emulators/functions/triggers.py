@@ -59,7 +59,7 @@ def pump_blobs(host: FunctionsHost, name: str, trigger: Any) -> list[Run]:
 
     What has been handled is kept in this host, by ETag; the real host keeps receipts in its storage account.
     """
-    from azure.storage.blob import BlobServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.storage.blob import BlobServiceClient
 
     container, _, path = host.resolve(trigger.path).partition("/")
     # A `{name}` that is the whole rest may hold slashes.
@@ -90,7 +90,7 @@ def pump_service_bus(host: FunctionsHost, name: str, trigger: Any, wait: float) 
 
     A message is completed when the function succeeds and abandoned when it fails; the broker counts.
     """
-    from azure.servicebus import ServiceBusClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.servicebus import ServiceBusClient
 
     if getattr(trigger, "is_sessions_enabled", False):
         raise NotImplementedError(f"{name}: Service Bus sessions are not covered")

@@ -80,7 +80,7 @@ class OfficialCosmosService(OnEmulators[AccountEmulator]):
             return self._make_account(inputs, name)
         if token not in ("cosmosdb:SqlResourceSqlDatabase", "cosmosdb:SqlResourceSqlContainer"):
             return Made(gaps=(Gap("", NO_ROLES),))
-        from azure.core.exceptions import AzureError  # type: ignore[import-not-found,unused-ignore]
+        from azure.core.exceptions import AzureError
 
         (account,) = named(inputs, "accountName")
         try:
@@ -97,8 +97,8 @@ class OfficialCosmosService(OnEmulators[AccountEmulator]):
         Raises:
             EmulatorError: it cannot be deleted.
         """
-        from azure.core.exceptions import AzureError  # type: ignore[import-not-found,unused-ignore]
-        from azure.cosmos.exceptions import CosmosResourceNotFoundError  # type: ignore[import-not-found,unused-ignore]
+        from azure.core.exceptions import AzureError
+        from azure.cosmos.exceptions import CosmosResourceNotFoundError
 
         token, inputs, name = token_of(registration.type), registration.inputs, name_of(existing)
         account, database = named(inputs, "accountName", "databaseName")
@@ -153,7 +153,7 @@ def _database(client: Any, inputs: Mapping[str, Any], name: str) -> Made:
 
 
 def _container(client: Any, inputs: Mapping[str, Any], name: str) -> Made:
-    from azure.cosmos import PartitionKey  # type: ignore[import-not-found,unused-ignore]
+    from azure.cosmos import PartitionKey
 
     (database,) = named(inputs, "databaseName")
     resource = plain(inputs.get("resource")) or {}
@@ -182,7 +182,7 @@ def _throughput(inputs: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _client(variables: Mapping[str, str]) -> Any:
-    from azure.cosmos import CosmosClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.cosmos import CosmosClient
 
     endpoint, key = variables["RINGFENCE_COSMOS_ENDPOINT"], variables["RINGFENCE_COSMOS_KEY"]
     return CosmosClient(endpoint, key, enable_endpoint_discovery=False)

@@ -284,8 +284,8 @@ def _reach(variables: Mapping[str, str], name: str) -> None:
     Raises:
         EmulatorError: it is not there.
     """
-    from azure.servicebus import ServiceBusClient  # type: ignore[import-not-found,unused-ignore]
-    from azure.servicebus.exceptions import ServiceBusError  # type: ignore[import-not-found,unused-ignore]
+    from azure.servicebus import ServiceBusClient
+    from azure.servicebus.exceptions import ServiceBusError
 
     text = variables["RINGFENCE_SERVICE_BUS_CONNECTION_STRING"]
     try:

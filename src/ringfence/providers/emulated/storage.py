@@ -72,7 +72,7 @@ class StorageService(OnEmulators[StorageEmulator]):
         Raises:
             EmulatorError: it cannot be made.
         """
-        from azure.core.exceptions import AzureError  # type: ignore[import-not-found,unused-ignore]
+        from azure.core.exceptions import AzureError
 
         try:
             return self._create(token_of(registration.type), registration.inputs, offline)
@@ -85,7 +85,7 @@ class StorageService(OnEmulators[StorageEmulator]):
         Raises:
             EmulatorError: it cannot be deleted.
         """
-        from azure.core.exceptions import AzureError, ResourceNotFoundError  # type: ignore[import-not-found,unused-ignore]
+        from azure.core.exceptions import AzureError, ResourceNotFoundError
 
         token, name = token_of(registration.type), name_of(existing)
         account = name if token == ACCOUNT else named(registration.inputs, "accountName")[0]
@@ -161,7 +161,7 @@ class StorageService(OnEmulators[StorageEmulator]):
 
 
 def _container(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) -> Made:
-    from azure.storage.blob import BlobServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.storage.blob import BlobServiceClient
 
     public = {"Blob": "blob", "Container": "container"}.get(str(reveal(inputs.get("publicAccess"))))
     with _client(BlobServiceClient, connection) as service, service.get_container_client(name) as client:
@@ -175,7 +175,7 @@ def _container(connection: Mapping[str, str], inputs: Mapping[str, Any], name: s
 
 
 def _blob(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) -> Made:
-    from azure.storage.blob import BlobServiceClient, BlobType, ContentSettings  # type: ignore[import-not-found,unused-ignore]
+    from azure.storage.blob import BlobServiceClient, BlobType, ContentSettings
 
     (container,) = named(inputs, "containerName")
     source = reveal(inputs.get("source"))
@@ -202,7 +202,7 @@ def _blob(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) -
 
 
 def _queue(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) -> Made:
-    from azure.storage.queue import QueueServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.storage.queue import QueueServiceClient
 
     service = _client(QueueServiceClient, connection)
     with service, service.create_queue(name, metadata=plain(inputs.get("metadata"))) as queue:
@@ -211,7 +211,7 @@ def _queue(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) 
 
 
 def _table(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) -> Made:
-    from azure.data.tables import TableServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.data.tables import TableServiceClient
 
     with _client(TableServiceClient, connection) as service:
         service.create_table(name)
@@ -223,9 +223,9 @@ def _table(connection: Mapping[str, str], inputs: Mapping[str, Any], name: str) 
 
 def _delete(connection: Mapping[str, str], token: str, inputs: Mapping[str, Any], name: str) -> None:
     """Delete a resource; the settings of a service, which nobody can delete, stay as they are."""
-    from azure.data.tables import TableServiceClient  # type: ignore[import-not-found,unused-ignore]
-    from azure.storage.blob import BlobServiceClient  # type: ignore[import-not-found,unused-ignore]
-    from azure.storage.queue import QueueServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.data.tables import TableServiceClient
+    from azure.storage.blob import BlobServiceClient
+    from azure.storage.queue import QueueServiceClient
 
     with (
         _client(BlobServiceClient, connection) as blobs,
@@ -279,7 +279,7 @@ def _service_properties(connection: Mapping[str, str], token: str, inputs: Mappi
         ]
     keep = plain(inputs.get("deleteRetentionPolicy")) or {}
     if kind == "Blob" and keep.get("enabled"):
-        from azure.storage.blob import RetentionPolicy  # type: ignore[import-not-found,unused-ignore]
+        from azure.storage.blob import RetentionPolicy
 
         wanted["delete_retention_policy"] = RetentionPolicy(enabled=True, days=keep.get("days"))
     with client:
@@ -300,15 +300,15 @@ def _service_properties(connection: Mapping[str, str], token: str, inputs: Mappi
 def _service_client(kind: str, connection: Mapping[str, str]) -> tuple[Any, Any]:
     """Return the client of a service, and the class of its rules for web origins."""
     if kind == "Blob":
-        from azure.storage.blob import BlobServiceClient, CorsRule  # type: ignore[import-not-found,unused-ignore]
+        from azure.storage.blob import BlobServiceClient, CorsRule
 
         return _client(BlobServiceClient, connection), CorsRule
     if kind == "Queue":
-        from azure.storage.queue import CorsRule as QueueCorsRule  # type: ignore[import-not-found,unused-ignore]
-        from azure.storage.queue import QueueServiceClient  # type: ignore[import-not-found,unused-ignore]
+        from azure.storage.queue import CorsRule as QueueCorsRule
+        from azure.storage.queue import QueueServiceClient
 
         return _client(QueueServiceClient, connection), QueueCorsRule
-    from azure.data.tables import TableCorsRule, TableServiceClient  # type: ignore[import-not-found,unused-ignore]
+    from azure.data.tables import TableCorsRule, TableServiceClient
 
     return _client(TableServiceClient, connection), TableCorsRule
 

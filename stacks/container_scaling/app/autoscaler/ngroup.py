@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from azure.core import PipelineClient  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from azure.core.pipeline.policies import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.core import PipelineClient
+from azure.core.pipeline.policies import (
     BearerTokenCredentialPolicy,
     RetryPolicy,
 )
-from azure.core.rest import HttpRequest  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.core.rest import HttpRequest
 
 from autoscaler.decision import Action, Sample
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from azure.core.exceptions import AzureError  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from azure.core.exceptions import AzureError
 
 from autoscaler.decision import DELAY, MINUTE, Action, Decision, Reason, Rules, Sample, decide
 from autoscaler.ngroup import State

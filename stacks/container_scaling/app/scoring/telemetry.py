@@ -43,8 +43,8 @@ def configure(environment: Mapping[str, str]) -> None:
     connection = environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING")
     if connection is None:
         return
-    from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    from azure.monitor.opentelemetry import (  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from azure.identity import DefaultAzureCredential
+    from azure.monitor.opentelemetry import (
         configure_azure_monitor,
     )
 

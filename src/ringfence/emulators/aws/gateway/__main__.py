@@ -9,8 +9,8 @@ import sys
 import threading
 from typing import Any
 
-from hypercorn.asyncio import serve  # type: ignore[import-not-found,unused-ignore]
-from hypercorn.config import Config  # type: ignore[import-not-found,unused-ignore]
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
 
 KEEP_ALIVE_SECONDS = 75
 

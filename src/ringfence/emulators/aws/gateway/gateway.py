@@ -162,7 +162,7 @@ def _namespace(body: bytes, parameters: dict[str, Any]) -> str | None:
     if body[:1] == b"{":
         return json.loads(body).get("Namespace")  # type: ignore[no-any-return]
     try:
-        import cbor2  # type: ignore[import-not-found,import-untyped,unused-ignore]
+        import cbor2
 
         return cbor2.loads(body).get("Namespace")  # type: ignore[no-any-return]
     except (ImportError, ValueError, AttributeError):

@@ -8,14 +8,14 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import ministack.app as app  # type: ignore[import-not-found,unused-ignore]
-from ministack.core import (  # type: ignore[import-not-found,unused-ignore]
+import ministack.app as app
+from ministack.core import (
     iam_actions,
     iam_evaluator,
     lambda_runtime,
     responses,
 )
-from ministack.services import iam, lambda_svc, sqs  # type: ignore[import-not-found,unused-ignore]
+from ministack.services import iam, lambda_svc, sqs
 
 __all__ = [
     "Answer",

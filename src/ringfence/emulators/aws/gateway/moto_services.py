@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from moto.moto_server.werkzeug_app import (  # type: ignore[import-not-found,unused-ignore]
+from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     create_backend_app,
 )
-from werkzeug.test import EnvironBuilder, run_wsgi_app  # type: ignore[import-not-found,unused-ignore]
+from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from . import hooks
 

@@ -15,9 +15,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import boto3  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from botocore.config import Config  # type: ignore[import-not-found,import-untyped,unused-ignore]
-from botocore.exceptions import ClientError  # type: ignore[import-not-found,import-untyped,unused-ignore]
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from . import hooks
 

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-not-found,import-untyped,unused-ignore]
+from botocore.exceptions import BotoCoreError, ClientError
 
 from . import hooks
 from .batch_response import failed_items

@@ -85,7 +85,7 @@ class AwsService:
         Raises:
             EmulatorError: it cannot be made.
         """
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        from botocore.exceptions import BotoCoreError, ClientError
 
         self.start()
         region = reveal(region_of(registration.provider_inputs, registration.inputs))
@@ -105,7 +105,7 @@ class AwsService:
         Raises:
             EmulatorError: it cannot be deleted, as a table with deletion protection.
         """
-        from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped,import-not-found,unused-ignore]
+        from botocore.exceptions import BotoCoreError, ClientError
 
         if self._emulator is None:
             return ""
@@ -128,8 +128,8 @@ class AwsService:
         """
         if (service, region) not in self._clients:
             try:
-                import boto3  # type: ignore[import-untyped,import-not-found,unused-ignore]
-                from botocore.config import Config  # type: ignore[import-untyped,import-not-found,unused-ignore]
+                import boto3
+                from botocore.config import Config
             except ImportError:
                 raise EmulatorError("AWS needs boto3: install ringfence[emulators], which brings it") from None
             variables = self.environment()

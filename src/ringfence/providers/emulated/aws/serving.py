@@ -108,7 +108,7 @@ def _target(making: Making) -> Made:
 
 
 def _target_tags(scaling: Any, arn: str | None) -> dict[str, str] | None:
-    from botocore.exceptions import ClientError  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    from botocore.exceptions import ClientError
 
     if arn is None:
         return None
